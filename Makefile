@@ -1,0 +1,225 @@
+# Postern: `make` alone prints what there is to make.
+#
+# Every goal passes here twice: first to see that the machine has what the goal needs (board/host/setup.sh), then,
+# with SET_UP=done, to make it. The second pass is one graph over all sources; only the third-party libraries are built
+# by a make of their own (firmware/deps/deps.mk), because every build directory of the same configuration shares them.
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DEFAULT_GOAL := help
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+AR ?= ar
+BOARD ?= host
+SAN ?=
+comma := ,
+# one directory per way of building, unless O= names one
+O ?= build/host$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+PYTHON := /usr/bin/python3
+JOBS := $(shell nproc 2>/dev/null || echo 1)
+Q := $(if $(V),,@)
+
+CONFIG_GOALS := defconfig menuconfig olddefconfig savedefconfig
+TEST_GOALS := test tidy unit contract conformance e2e
+BUILD_GOALS := all postern tests size
+GOALS := help run bench clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS)
+
+.PHONY: $(GOALS)
+
+define HELP
+Postern, a spam-filtering SMTP proxy
+
+  make run              build, start Postern in front of a built-in mail server, say what to try
+  make test             build and run every test (ONLY=suite[,suite] for some)
+
+  make all              the program, in $(O)/postern
+  make unit             the unit tests              make contract     the seams' contract suites
+  make conformance      dialogues and foreign byte scripts (SUITES=DIR, ONLY=smtp|address|...)
+  make e2e              real clients and servers    make tidy         checks of the source itself
+  make bench            Postern beside HAProxy      make size         bytes per module
+  make defconfig        start from board/BOARD/defconfig (BOARD=$(BOARD))
+  make menuconfig       choose options              make olddefconfig, savedefconfig
+  make clean            remove what was built       make distclean    and the libraries, downloads, peers
+
+  O=DIR   build directory ($(O))        V=1      show the commands
+  CC=gcc|clang                            SAN=asan|ubsan|asan,ubsan|tsan
+
+The first run on a machine installs the Debian packages it needs, and says which.
+endef
+
+ifneq ($(SET_UP),done)
+
+# --- first pass: the machine ---------------------------------------------------------------------------------------
+
+.NOTPARALLEL:
+
+again = +$(Q)$(MAKE) $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS)) SET_UP=done O='$(O)' $@
+
+help:
+	$(info $(HELP))@:
+
+$(BUILD_GOALS) $(CONFIG_GOALS):
+	@CC='$(CC)' sh board/host/setup.sh build
+	$(again)
+
+run:
+	@CC='$(CC)' sh board/host/setup.sh run
+	$(again)
+
+$(TEST_GOALS):
+	@CC='$(CC)' sh board/host/setup.sh test
+	$(again)
+
+bench:
+	@CC='$(CC)' sh board/host/setup.sh bench
+	$(again)
+
+clean:
+	rm -rf $(if $(filter command line environment,$(origin O)),'$(O)',build/host build/host-*)
+
+distclean:
+	rm -rf build
+
+else
+
+# --- second pass: goals that only start something ------------------------------------------------------------------
+
+RUNNER := $(PYTHON) host-tests/run.py
+
+test:
+	$(Q)$(RUNNER) $(if $(ONLY),--only '$(ONLY)')
+
+tidy unit contract e2e:
+	$(Q)$(RUNNER) --only $@
+
+conformance:
+	$(Q)$(RUNNER) --only conformance $(if $(SUITES),--suites '$(SUITES)') $(if $(ONLY),--kinds '$(ONLY)')
+
+bench: all
+	$(Q)$(PYTHON) host-tests/bench/run.py --postern '$(O)/postern'
+
+run: all
+	$(Q)$(PYTHON) board/host/run.py --postern '$(O)/postern'
+
+# --- configuration -------------------------------------------------------------------------------------------------
+
+KCONFIG := KCONFIG_CONFIG='$(O)/.config' $(PYTHON) -m
+DEFCONFIG := board/$(BOARD)/defconfig
+
+defconfig:
+	$(Q)mkdir -p '$(O)'
+	$(Q)$(KCONFIG) defconfig --kconfig Kconfig $(DEFCONFIG)
+
+menuconfig: $(O)/.config
+	$(Q)$(KCONFIG) menuconfig Kconfig
+
+olddefconfig: $(O)/.config
+	$(Q)$(KCONFIG) olddefconfig Kconfig
+
+savedefconfig: $(O)/.config
+	$(Q)$(KCONFIG) savedefconfig --kconfig Kconfig --out $(DEFCONFIG)
+
+$(O)/.config:
+	$(Q)mkdir -p '$(O)'
+	$(Q)$(KCONFIG) defconfig --kconfig Kconfig $(DEFCONFIG) >/dev/null
+
+$(O)/auto.conf: $(O)/.config Kconfig
+	$(Q)$(KCONFIG) genconfig --header-path '$(O)/autoconf.h' --config-out $@ Kconfig
+	$(Q)touch $@
+
+# --- build ---------------------------------------------------------------------------------------------------------
+
+ifneq ($(filter $(BUILD_GOALS) run bench $(O)/%,$(MAKECMDGOALS)),)
+include $(O)/auto.conf
+include firmware/Filelists.mk
+include host-tests/Filelists.mk
+endif
+
+OPT := $(if $(CONFIG_POSTERN_OPTIMISE_SIZE),-Os,-O2)
+
+# third-party libraries: one directory for each set of bytes, options and compiler
+CFG := firmware/deps/cfg
+SRC := build/deps/src-$(shell cat firmware/deps/lock firmware/deps/fetch.py | sha256sum | cut -c1-12)
+OUT := build/deps/$(notdir $(CC))-$(shell { cat firmware/deps/lock firmware/deps/*.mk \
+	`find $(CFG) -type f | LC_ALL=C sort`; $(CC) --version; echo $(OPT) $(ARCHFLAGS) \
+	'$(CONFIG_POSTERN_PCRE2_JIT)' '$(CONFIG_POSTERN_PCRE2_UNICODE)'; } | sha256sum | cut -c1-12)
+include firmware/deps/flags.mk
+DEPS := $(addprefix $(OUT)/lib,mbedtls.a pcre2.a cares.a lwip.a)
+
+$(OUT)/done:
+	+$(Q)sh firmware/deps/build.sh '$(SRC)' '$(OUT)' '$(MAKE)' CC='$(CC)' AR='$(AR)' OPT='$(OPT)' CFG='$(CFG)' \
+		ARCHFLAGS='$(ARCHFLAGS)' JIT='$(CONFIG_POSTERN_PCRE2_JIT)' UNICODE='$(CONFIG_POSTERN_PCRE2_UNICODE)'
+
+$(DEPS) $(OUT)/libcmocka.a: $(OUT)/done
+
+# our own code
+WARNINGS := -Wall -Wextra -Wconversion -Wshadow -Wvla -Werror
+HARDENING := -fstack-protector-strong -fno-common $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+SAN_FLAGS := $(if $(filter asan,$(subst $(comma), ,$(SAN))),-fsanitize=address) \
+	$(if $(filter ubsan,$(subst $(comma), ,$(SAN))),-fsanitize=undefined -fno-sanitize-recover=all) \
+	$(if $(filter tsan,$(subst $(comma), ,$(SAN))),-fsanitize=thread) \
+	$(if $(SAN),-fno-omit-frame-pointer)
+CFLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -g $(if $(SAN),-O1,$(OPT)) -ffunction-sections -fdata-sections \
+	$(HARDENING) $(SAN_FLAGS) $(ARCHFLAGS) -Ifirmware -include $(O)/autoconf.h
+LDFLAGS := -Wl,--gc-sections -Wl,-z,relro,-z,now $(SAN_FLAGS) $(ARCHFLAGS)
+
+# A library's headers are in reach of its adapter (NAME_<library>.c) and of the libraries' self test only; as system
+# headers, because they are not written for our warnings.
+system = $(patsubst -I%,-isystem %,$(1))
+LIB_FLAGS = $(if $(filter %_mbedtls,$(basename $<)),$(call system,$(DEPS_MBEDTLS_FLAGS))) \
+	$(if $(filter %_pcre2,$(basename $<)),$(call system,$(DEPS_PCRE2_FLAGS))) \
+	$(if $(filter %_cares,$(basename $<)),$(call system,$(DEPS_CARES_FLAGS))) \
+	$(if $(filter %_lwip,$(basename $<)),$(call system,$(DEPS_LWIP_FLAGS))) \
+	$(if $(filter host-tests/%,$<),-Ihost-tests $(call system,$(DEPS_CMOCKA_FLAGS))) \
+	$(if $(filter host-tests/unit/deps/%,$<),$(call system,$(DEPS_MBEDTLS_FLAGS) $(DEPS_PCRE2_FLAGS) \
+		$(DEPS_CARES_FLAGS) $(DEPS_LWIP_FLAGS)))
+
+objects = $(patsubst %.c,$(O)/%.o,$(1))
+programs = $(patsubst host-tests/%.c,$(O)/host-tests/%,$(1))
+
+LIB_OBJS := $(call objects,$(filter-out $(MAIN_SRC),$(FIRMWARE_SRCS)))
+SUPPORT_OBJS := $(call objects,$(SUPPORT_SRCS))
+TEST_PROGRAMS := $(call programs,$(TEST_SRCS))
+TOOL_PROGRAMS := $(call programs,$(TOOL_SRCS))
+ALL_OBJS := $(call objects,$(FIRMWARE_SRCS) $(TEST_SRCS) $(SUPPORT_SRCS) $(TOOL_SRCS))
+
+all: $(if $(MAIN_SRC),$(O)/postern,$(LIB_OBJS))
+postern: $(O)/postern
+tests: all $(TEST_PROGRAMS) $(TOOL_PROGRAMS)
+
+# Objects know the command they were made with, so that another SAN, CC or option makes them anew.
+$(O)/flags: FORCE
+	$(Q)mkdir -p $(@D)
+	$(Q)printf '%s\n' "$$($(CC) --version | head -n 1)" '$(CFLAGS) $(LDFLAGS) $(OUT)' >$@.new
+	$(Q)cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+FORCE:
+
+$(ALL_OBJS): $(O)/%.o: %.c $(O)/flags $(O)/auto.conf | $(OUT)/done
+	$(if $(Q),@echo "  CC      $<")
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS) $(LIB_FLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/libpostern.a: $(LIB_OBJS)
+$(O)/libsupport.a: $(SUPPORT_OBJS)
+$(O)/libpostern.a $(O)/libsupport.a:
+	$(Q)mkdir -p $(@D)
+	$(Q)rm -f $@; $(AR) rcsT $@ $^
+
+link = $(if $(Q),@echo "  LD      $@";) $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
+	-Wl,--end-group
+
+$(O)/postern: $(call objects,$(MAIN_SRC)) $(O)/libpostern.a $(DEPS)
+	$(link)
+
+$(TEST_PROGRAMS) $(TOOL_PROGRAMS): %: %.o $(O)/libsupport.a $(O)/libpostern.a $(DEPS) $(OUT)/libcmocka.a
+	$(link)
+
+size: all
+	$(Q)$(PYTHON) host-tests/tidy/size.py '$(O)' $(foreach m,$(MODULES),$(m)=$(subst .c,.o,$($(m)_SRCS)))
+
+-include $(patsubst %.o,%.d,$(ALL_OBJS))
+.SECONDARY: $(ALL_OBJS)
+
+endif

@@ -1,0 +1,84 @@
+#!/bin/sh
+# Installs what a Debian machine lacks to build, run or test Postern: says what first, then asks apt for it.
+# usage: setup.sh build|run|test|bench        (each kind holds the ones before it)
+# Does nothing, quickly, where everything is there, whatever brought it there.
+set -eu
+
+missing=''
+
+# need PACKAGE PROBE: the package is missing unless the command, or the file at the absolute path, is there
+need() {
+	case $2 in
+	/*) [ ! -e "$2" ] || return 0 ;;
+	*) ! command -v "$2" >/dev/null || return 0 ;;
+	esac
+	missing="$missing $1"
+}
+
+kind=${1:-build}
+
+compiler=${CC:-gcc}
+case $compiler in
+*clang*) need clang "$compiler" ;;
+gcc) need gcc gcc ;;
+esac
+need binutils ar
+need libc6-dev /usr/include/stdlib.h
+need patch patch
+need python3 /usr/bin/python3
+need python3-kconfiglib /usr/lib/python3/dist-packages/kconfiglib.py
+
+case $kind in
+run | test | bench)
+	need curl curl
+	;;
+esac
+
+case $kind in
+test | bench)
+	need gcc gcc
+	need clang clang
+	need strace strace
+	need swaks swaks
+	need iproute2 ip
+	;;
+esac
+
+case $kind in
+bench)
+	need valgrind valgrind
+	;;
+esac
+
+[ -n "$missing" ] || exit 0
+
+missing=$(printf '%s\n' $missing | sort -u | tr '\n' ' ')
+echo "set-up: missing Debian packages: $missing"
+
+if ! command -v apt-get >/dev/null; then
+	echo "set-up: this is no Debian machine (no apt-get): install what these packages hold, then try again" >&2
+	exit 1
+fi
+
+as_root=''
+if [ "$(id -u)" -ne 0 ]; then
+	if ! command -v sudo >/dev/null; then
+		echo "set-up: run this as root, then try again:" >&2
+		echo "    apt-get update && apt-get install --no-install-recommends $missing" >&2
+		exit 1
+	fi
+	as_root='sudo'
+fi
+
+apt() {
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -oDPkg::Lock::Timeout=500 "$@"
+}
+
+echo "set-up: installing them with apt-get (nothing else of this machine is changed)"
+apt -s --no-install-recommends install $missing >/dev/null 2>&1 || apt update
+if ! apt -y --no-install-recommends install $missing; then
+	# Lists of last month name packages that the mirror has replaced since.
+	apt update
+	apt -y --no-install-recommends install $missing
+fi
+echo "set-up: done"

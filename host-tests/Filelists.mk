@@ -1,0 +1,14 @@
+# Tests by kind: named groups only, no rules. Dropping a file is adding a test.
+#
+#   UNIT_SRCS         unit/<module>/test_<file>.c   one cmocka program each
+#   CONTRACT_SRCS     contract/test_<seam>.c        one cmocka program each
+#   CONFORMANCE_SRCS  conformance/test_<set>.c      one cmocka program each
+#   TOOL_SRCS         tools/<name>.c                one plain program each
+#   SUPPORT_SRCS      support/*.c                   linked into all of the above
+
+UNIT_SRCS := $(sort $(wildcard host-tests/unit/*/test_*.c))
+CONTRACT_SRCS := $(sort $(wildcard host-tests/contract/test_*.c))
+CONFORMANCE_SRCS := $(sort $(wildcard host-tests/conformance/test_*.c))
+TOOL_SRCS := $(sort $(wildcard host-tests/tools/*.c))
+SUPPORT_SRCS := $(sort $(wildcard host-tests/support/*.c))
+TEST_SRCS := $(UNIT_SRCS) $(CONTRACT_SRCS) $(CONFORMANCE_SRCS)
