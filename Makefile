@@ -76,6 +76,15 @@ bench:
 	@CC='$(CC)' sh board/host/setup.sh bench
 	$(again)
 
+# a file of the build directory
+FILE_GOALS := $(filter $(O)/%,$(MAKECMDGOALS))
+ifneq ($(FILE_GOALS),)
+.PHONY: $(FILE_GOALS)
+$(FILE_GOALS):
+	@CC='$(CC)' sh board/host/setup.sh build
+	$(again)
+endif
+
 clean:
 	rm -rf $(if $(filter command line environment,$(origin O)),'$(O)',build/host build/host-*)
 

@@ -1,41 +1,33 @@
-/* crypto/crypto_mbedtls.h - what mbedTLS asks of its surroundings, answered by us.
+/* crypto/crypto_mbedtls.h - what mbedTLS asks of its surroundings, answered by us
  *
- * Layer: crypto (uses base). mbedTLS calls plain functions for random bytes, time and memory; these have no context
- * argument, so the process has one environment, set once before anything else of the library is used.
- *
- * Memory: the adapter allocates nothing itself; all of the library's memory passes through the environment's two
- * functions, which is where it is counted and capped.
- * Threads: loop thread only.
+ * Layer: crypto (uses base). mbedTLS calls plain functions for random bytes, time and memory; these
+ * have no context argument, so a process has one environment, set before anything else of the
+ * library is used.
+ * Memory: the adapter adds one header of at most 16 bytes to each block the library asks for; all of
+ * it comes from the environment's allocator, which is where it is counted and capped.
  */
 #ifndef PST_CRYPTO_CRYPTO_MBEDTLS_H
 #define PST_CRYPTO_CRYPTO_MBEDTLS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/mem.h"
+#include "base/rng.h"
 
-/* The surroundings. Every function is required; self is handed to each of them and is the caller's. */
+/* Where random bytes, memory and time come from. All of it is required. */
 struct pst_crypto_mbedtls_env {
-	void *self;
-	/* Fills at[0..len) with bytes fit for keys. False only if there are none to be had: the operation fails. */
-	bool (*random_fill)(void *self, uint8_t *at, size_t len);
-	/* Milliseconds of a clock that never goes back; its zero does not matter. */
-	int64_t (*mono_ms)(void *self);
-	/* Seconds since 1970-01-01 UTC: certificates are judged by it. */
-	int64_t (*wall_s)(void *self);
-	/* A zeroed block of count * size bytes, aligned for any type, or NULL if there is no room. */
-	void *(*alloc)(void *self, size_t count, size_t size);
-	/* Gives a block of alloc back; NULL is allowed. */
-	void (*release)(void *self, void *block);
+	struct pst_rng *rng;
+	struct pst_mem *mem;
+	void *clock; /* handed to the two functions below */
+	uint64_t (*mono_ms)(void *clock);
+	uint64_t (*wall_ms)(void *clock); /* certificates are judged by it */
 };
 
 /* Sets the environment and starts the library.
- *  in   env: borrowed until pst_crypto_mbedtls_close returns; must not change meanwhile
- *  ret  0; -1 if the library could not start, that is: no memory or no random bytes */
-int pst_crypto_mbedtls_open(const struct pst_crypto_mbedtls_env *env);
+ *  in   env: borrowed until pst_crypto_mbedtls_close
+ *  ret  0, -PST_E_NOMEM, or -PST_E_IO if the library refused to start for another reason */
+int pst_crypto_mbedtls_open(const struct pst_crypto_mbedtls_env *env) PST_MUST_CHECK;
 
-/* Frees what the library holds for itself. Nothing of it may be used any more until the next open; what callers got
- * from it must have been given back before. */
+/* Gives back what the library holds for itself. Keys, certificates and sessions must have been
+ * freed before; nothing of the library may be used until the next open. */
 void pst_crypto_mbedtls_close(void);
 
 #endif
