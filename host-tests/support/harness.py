@@ -19,10 +19,11 @@ import threading
 import time
 import traceback
 
-from .proc import Port, Proc
+from .proc import Port, Proc, wait_listening
 from .server import Server
 
 REGISTRY = []
+FIGURES = []     # lines that a test wants printed at the end
 
 
 class Skip(Exception):
@@ -198,6 +199,9 @@ class Context:
         check(process.wait_line(r'ready', 10), 'sink not ready: %s', process.text)
         return process, str(port), directory
 
+    def smtp_sink(self, *arguments):
+        return SmtpSink(self, arguments)
+
     def tool(self, name):
         """(argv, environment) of a test peer's program, or Skip with the reason."""
         try:
@@ -217,6 +221,37 @@ class Context:
     def start_tool(self, name, *arguments, **options):
         argv, environment = self.tool(name)
         return self.process(argv + list(arguments), env=environment, name=name, **options)
+
+
+class SmtpSink:
+    """Postfix's smtp-sink; everything it receives goes to one file."""
+
+    def __init__(self, context, arguments=()):
+        self.port = context.port()
+        self.address = str(self.port)
+        directory = context.directory('smtp-sink')
+        os.chmod(directory, 0o777)
+        self.path = os.path.join(directory, 'dump')
+        who = ('-u', 'nobody') if os.geteuid() == 0 else ()
+        self.process = context.start_tool('smtp-sink', *who, '-D', self.path, *arguments,
+                                          self.address, '500')
+        check(wait_listening(self.port.host, self.port.number), 'smtp-sink: %s',
+              self.process.text)
+
+    def data(self):
+        try:
+            with open(self.path, 'rb') as stream:
+                return stream.read()
+        except OSError:
+            return b''
+
+    def messages(self, complete=b''):
+        """The dumped messages that hold this text."""
+        parts = re.split(rb'(?m)^(?=X-Client-Addr: )', self.data())
+        return [part for part in parts if part and complete in part]
+
+    def recipients(self):
+        return re.findall(rb'(?m)^X-Rcpt-Args: <([^>]*)>', self.data())
 
 
 class Result:
