@@ -1,0 +1,93 @@
+/* smtp/client.h - the client side of an SMTP connection, without I/O
+ *
+ * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 2920, 1870, 6152; Postfix XFORWARD_README.
+ * Concept: each function appends one command to an output buffer and remembers which reply is due;
+ * pst_smtp_client_next reads replies and says which command each one answers. A reply that nobody
+ * asked for, or whose class makes no sense for its command, is a protocol error: the connection is
+ * then of no further use. Whether commands may be pipelined is the owner's decision, by caps.
+ * Memory: no allocation; events borrow the reader until the next call.
+ */
+#ifndef PST_SMTP_CLIENT_H
+#define PST_SMTP_CLIENT_H
+
+#include "smtp/caps.h"
+#include "smtp/path.h"
+#include "smtp/reply.h"
+
+enum pst_smtp_command {
+	PST_SMTP_CMD_GREETING, /* the server's first words */
+	PST_SMTP_CMD_EHLO,
+	PST_SMTP_CMD_HELO,
+	PST_SMTP_CMD_XFORWARD,
+	PST_SMTP_CMD_MAIL,
+	PST_SMTP_CMD_RCPT,
+	PST_SMTP_CMD_DATA,
+	PST_SMTP_CMD_DOT, /* the final reply after CRLF.CRLF */
+	PST_SMTP_CMD_RSET,
+	PST_SMTP_CMD_NOOP,
+	PST_SMTP_CMD_QUIT,
+	PST_SMTP_CMD_COUNT
+};
+
+#define PST_SMTP_DUE_MAX 8 /* replies outstanding at once */
+
+struct pst_smtp_client {
+	struct pst_smtp_caps caps; /* learnt from the last EHLO */
+	struct pst_smtp_reply_reader reader;
+	uint8_t due[PST_SMTP_DUE_MAX]; /* enum pst_smtp_command, oldest first */
+	uint8_t due_count;
+	bool broken; /* the server broke the protocol: every further call of next says so */
+};
+
+struct pst_smtp_client_event {
+	enum pst_smtp_command command;
+	uint16_t code;
+	struct pst_smtp_enhanced enhanced;
+	struct pst_span text; /* first line's text without codes: peer bytes, never to be passed on raw */
+};
+
+/* Whom XFORWARD speaks of. Empty spans and addresses become [UNAVAILABLE]. */
+struct pst_smtp_identity {
+	struct pst_addr client;
+	struct pst_span helo; /* peer bytes; xtext-encoded here */
+	bool esmtp;
+};
+
+/* Begin: the greeting is due. */
+void pst_smtp_client_init(struct pst_smtp_client *core);
+
+/* Append a command.
+ *  ret 0 | -PST_E_FULL: nothing was appended, either the buffer or the list of due replies is full */
+int pst_smtp_client_ehlo(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span hostname)
+	PST_MUST_CHECK;
+int pst_smtp_client_helo(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span hostname)
+	PST_MUST_CHECK;
+/* Only the attributes that core->caps.xforward names (there must be one); one command of at most
+ * 512 octets. What is unknown, or too long to fit, is [UNAVAILABLE]. */
+int pst_smtp_client_xforward(struct pst_smtp_client *core, struct pst_buf *out,
+			     const struct pst_smtp_identity *identity) PST_MUST_CHECK;
+/*  in  mailbox: without brackets, empty for the null path
+ *      size_bytes: sent as SIZE= where offered and not 0; eight_bit: BODY=8BITMIME where offered */
+int pst_smtp_client_mail(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span mailbox,
+			 uint64_t size_bytes, bool eight_bit) PST_MUST_CHECK;
+int pst_smtp_client_rcpt(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span mailbox)
+	PST_MUST_CHECK;
+int pst_smtp_client_data(struct pst_smtp_client *core, struct pst_buf *out) PST_MUST_CHECK;
+int pst_smtp_client_rset(struct pst_smtp_client *core, struct pst_buf *out) PST_MUST_CHECK;
+int pst_smtp_client_noop(struct pst_smtp_client *core, struct pst_buf *out) PST_MUST_CHECK;
+int pst_smtp_client_quit(struct pst_smtp_client *core, struct pst_buf *out) PST_MUST_CHECK;
+
+/* The owner sends ".\r\n" itself (it stands at the end of the body's spans) and says so here.
+ *  ret 0 | -PST_E_FULL */
+int pst_smtp_client_dot_sent(struct pst_smtp_client *core) PST_MUST_CHECK;
+
+/* Read the next whole reply off `in`.
+ *  ret 1: *event is set | 0: more input is needed
+ *      -PST_E_PROTO: malformed, unexpected, or of an impossible class (GREETING: 220, 4xx, 5xx;
+ *      DATA: 354, 4xx, 5xx; the others: 2xx, 4xx, 5xx)
+ *  note a 421 is passed on as the answer to the oldest command, or with no command due as an
+ *       event of PST_SMTP_CMD_NOOP (the server is leaving) */
+int pst_smtp_client_next(struct pst_smtp_client *core, struct pst_buf *in,
+			 struct pst_smtp_client_event *event) PST_MUST_CHECK;
+
+#endif

@@ -1,0 +1,637 @@
+/* smtp/server.c - verbs, states and framing of the server side */
+#include <string.h>
+
+#include "smtp/server.h"
+
+#define NAME_MAX 255     /* HELO's argument: a domain's limit (RFC 5321 4.5.3.1.2) */
+#define SIZE_DIGITS_MAX 20 /* RFC 1870 section 3 */
+
+#define IN(state) (1u << PST_SMTP_##state)
+#define ANY_COMMAND (IN(READY) | IN(IDLE) | IN(MAIL) | IN(RCPT))
+
+#define REPLY(number, c, s, d, words) \
+	{.code = (number), .enhanced = {(c), (s), (d)}, .text = PST_SPAN(words)}
+
+static const struct pst_smtp_reply
+	OK = REPLY(250, 2, 0, 0, "ok"),
+	BYE = REPLY(221, 2, 0, 0, "closing connection"),
+	HELP = REPLY(214, 2, 0, 0, "see RFC 5321"),
+	CANNOT_VERIFY = REPLY(252, 2, 5, 0, "send some mail, the recipient will be tried then"),
+	FRAMING = REPLY(500, 5, 5, 2, "bare CR, LF or NUL in a command"),
+	TOO_LONG = REPLY(500, 5, 5, 2, "line too long"),
+	NO_COMMAND = REPLY(500, 5, 5, 2, "a command is wanted"),
+	UNKNOWN = REPLY(500, 5, 5, 1, "command not recognized"),
+	NOT_SMTP = REPLY(554, 5, 5, 1, "this is not SMTP"),
+	NOT_OFFERED = REPLY(502, 5, 5, 1, "command not offered"),
+	NO_HELO = REPLY(503, 5, 5, 1, "send EHLO first"),
+	NO_MAIL = REPLY(503, 5, 5, 1, "send MAIL first"),
+	NO_RCPT = REPLY(503, 5, 5, 1, "send RCPT first"),
+	NESTED_MAIL = REPLY(503, 5, 5, 1, "a transaction is already open"),
+	NO_VALID_RCPT = REPLY(554, 5, 5, 1, "no valid recipients"),
+	NO_ARGUMENT = REPLY(501, 5, 5, 4, "this command has no argument"),
+	BAD_HELO = REPLY(501, 5, 5, 4, "a host name is wanted"),
+	WANTS_STRING = REPLY(501, 5, 5, 4, "an argument is wanted"),
+	WANTS_FROM = REPLY(501, 5, 5, 4, "syntax: MAIL FROM:<address>"),
+	WANTS_TO = REPLY(501, 5, 5, 4, "syntax: RCPT TO:<address>"),
+	BAD_SENDER = REPLY(501, 5, 1, 7, "bad sender address"),
+	BAD_RECIPIENT = REPLY(501, 5, 1, 3, "bad recipient address"),
+	NON_ASCII = REPLY(553, 5, 6, 7, "SMTPUTF8 is needed for this address"),
+	BAD_PARAMETER = REPLY(501, 5, 5, 4, "bad parameter"),
+	UNKNOWN_PARAMETER = REPLY(555, 5, 5, 4, "parameter not offered"),
+	TOO_BIG = REPLY(552, 5, 3, 4, "message too big");
+
+/* From each state to which others. */
+static const uint16_t EDGES[PST_SMTP_STATE_COUNT] = {
+	[PST_SMTP_NEW] = IN(READY) | IN(CLOSED),
+	[PST_SMTP_READY] = IN(READY) | IN(IDLE) | IN(CLOSED),
+	[PST_SMTP_IDLE] = IN(IDLE) | IN(MAIL) | IN(CLOSED),
+	[PST_SMTP_MAIL] = IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(CLOSED),
+	[PST_SMTP_RCPT] = IN(IDLE) | IN(RCPT) | IN(BODY) | IN(CLOSED),
+	[PST_SMTP_BODY] = IN(JUDGE) | IN(CLOSED),
+	[PST_SMTP_JUDGE] = IN(IDLE) | IN(CLOSED),
+	[PST_SMTP_CLOSED] = IN(CLOSED),
+};
+
+static void enter(struct pst_smtp_server *core, enum pst_smtp_state state)
+{
+	PST_BUG_ON(!(EDGES[core->state] & (1u << state)));
+	core->state = (uint8_t)state;
+	if (!((IN(MAIL) | IN(RCPT)) & (1u << state)))
+		core->rcpt_refused = false;
+}
+
+static void ask(struct pst_smtp_server *core, enum pst_smtp_event_kind kind)
+{
+	core->asked = (uint8_t)kind;
+	core->waiting = true;
+}
+
+static void say(struct pst_smtp_event *event, enum pst_smtp_event_kind kind,
+		const struct pst_smtp_reply *reply)
+{
+	event->kind = kind;
+	event->reply = *reply;
+	event->error = reply->code >= 500;
+}
+
+/* Bytes that an argument may hold whatever the verb: printable ASCII. */
+static bool printable(struct pst_span text)
+{
+	for (uint32_t i = 0; i < text.len; i++)
+		if (!pst_is_print(text.at[i]))
+			return false;
+	return true;
+}
+
+static const struct pst_smtp_reply *check_none(struct pst_smtp_server *core, struct pst_span args,
+					       struct pst_smtp_event *event)
+{
+	(void)core;
+	(void)event;
+	return args.len ? &NO_ARGUMENT : NULL;
+}
+
+static const struct pst_smtp_reply *check_any(struct pst_smtp_server *core, struct pst_span args,
+					      struct pst_smtp_event *event)
+{
+	(void)core;
+	(void)args;
+	(void)event;
+	return NULL;
+}
+
+static const struct pst_smtp_reply *check_string(struct pst_smtp_server *core, struct pst_span args,
+						 struct pst_smtp_event *event)
+{
+	(void)core;
+	(void)event;
+	return args.len ? NULL : &WANTS_STRING;
+}
+
+/* What real clients call themselves is seldom a domain by the letter: any word will do here, what
+ * it is worth is for the owner to judge. */
+static const struct pst_smtp_reply *check_helo(struct pst_smtp_server *core, struct pst_span args,
+					       struct pst_smtp_event *event)
+{
+	(void)core;
+	event->name = pst_span_word(&args);
+	if (event->name.len == 0 || event->name.len > NAME_MAX || args.len ||
+	    !printable(event->name))
+		return &BAD_HELO;
+	return NULL;
+}
+
+/* The value of "KEYWORD" or "KEYWORD=value" (RFC 5321 section 4.1.2).
+ *  ret false: malformed */
+static bool param_split(struct pst_span param, struct pst_span *keyword, struct pst_span *value)
+{
+	int64_t at = pst_span_find(param, '=');
+
+	*keyword = pst_span_sub(param, 0, at < 0 ? param.len : (uint32_t)at);
+	*value = at < 0 ? PST_SPAN_NONE : pst_span_sub(param, (uint32_t)at + 1, param.len);
+	if (keyword->len == 0 || !pst_is_alnum(keyword->at[0]) || (at >= 0 && value->len == 0))
+		return false;
+	for (uint32_t i = 0; i < keyword->len; i++)
+		if (!pst_is_alnum(keyword->at[i]) && keyword->at[i] != '-')
+			return false;
+	return printable(*value) && pst_span_find(*value, '=') < 0;
+}
+
+static const struct pst_smtp_reply *param_size(struct pst_smtp_server *core, struct pst_span value,
+					       struct pst_smtp_mail_params *mail)
+{
+	int err;
+
+	if (value.len > SIZE_DIGITS_MAX)
+		return &BAD_PARAMETER;
+	err = pst_span_u64(value, UINT64_MAX, &mail->size_bytes);
+	if (err == -PST_E_RANGE)
+		return &TOO_BIG;
+	if (err)
+		return &BAD_PARAMETER;
+	return core->size_bytes_max && mail->size_bytes > core->size_bytes_max ? &TOO_BIG : NULL;
+}
+
+static const struct pst_smtp_reply *param_body(struct pst_smtp_server *core, struct pst_span value,
+					       struct pst_smtp_mail_params *mail)
+{
+	(void)core;
+	mail->body_given = true;
+	if (pst_span_eq_nocase(value, PST_SPAN("8BITMIME")))
+		mail->body = PST_SMTP_BODY_8BITMIME;
+	else if (!pst_span_eq_nocase(value, PST_SPAN("7BIT")))
+		return &BAD_PARAMETER;
+	return NULL;
+}
+
+static const struct {
+	struct pst_span keyword;
+	uint32_t cap;
+	const struct pst_smtp_reply *(*take)(struct pst_smtp_server *core, struct pst_span value,
+					     struct pst_smtp_mail_params *mail);
+} MAIL_PARAMS[] = {
+	{PST_SPAN("SIZE"), PST_SMTP_CAP_SIZE, param_size},
+	{PST_SPAN("BODY"), PST_SMTP_CAP_8BITMIME, param_body},
+};
+
+/*  in  known_count: how many of MAIL_PARAMS this verb has */
+static const struct pst_smtp_reply *check_params(struct pst_smtp_server *core, struct pst_span args,
+						 uint32_t known_count,
+						 struct pst_smtp_mail_params *mail)
+{
+	const struct pst_smtp_reply *refusal = NULL;
+	uint32_t seen = 0;
+	struct pst_span param, keyword, value;
+
+	if (args.len && !pst_is_blank(args.at[0]))
+		return &BAD_PARAMETER;
+	while ((param = pst_span_word(&args)).len) {
+		uint32_t i = 0;
+
+		if (!param_split(param, &keyword, &value))
+			return &BAD_PARAMETER;
+		while (i < known_count && (!pst_span_eq_nocase(keyword, MAIL_PARAMS[i].keyword) ||
+					   !(core->offered & MAIL_PARAMS[i].cap)))
+			i++;
+		if (i == known_count)
+			return &UNKNOWN_PARAMETER;
+		if (seen & (1u << i))
+			return &BAD_PARAMETER;
+		seen |= 1u << i;
+		/* A message too big is said only if the rest is right. */
+		const struct pst_smtp_reply *failed = MAIL_PARAMS[i].take(core, value, mail);
+
+		if (failed && failed != &TOO_BIG)
+			return failed;
+		if (failed)
+			refusal = failed;
+	}
+	return refusal;
+}
+
+/* "FROM:" or "TO:", blanks, and a path; *args is left at the parameters. */
+static const struct pst_smtp_reply *check_path(struct pst_span *args, struct pst_span word,
+					       const struct pst_smtp_reply *wants,
+					       const struct pst_smtp_reply *bad,
+					       struct pst_smtp_path *path)
+{
+	if (!pst_span_starts_nocase(*args, word))
+		return wants;
+	*args = pst_span_trim(pst_span_sub(*args, word.len, args->len));
+	if (pst_smtp_path_parse(*args, path, args))
+		return bad;
+	/* A bracket that is closed too early is the path's fault, not a parameter's. */
+	if (args->len && !pst_is_blank(args->at[0]))
+		return bad;
+	return path->flags & PST_SMTP_PATH_UTF8 ? &NON_ASCII : NULL;
+}
+
+static const struct pst_smtp_reply *check_mail(struct pst_smtp_server *core, struct pst_span args,
+					       struct pst_smtp_event *event)
+{
+	const struct pst_smtp_reply *refusal =
+		check_path(&args, PST_SPAN("FROM:"), &WANTS_FROM, &BAD_SENDER, &event->path);
+
+	if (refusal)
+		return refusal;
+	if (event->path.flags & PST_SMTP_PATH_BARE)
+		return &BAD_SENDER;
+	return check_params(core, args, PST_COUNT(MAIL_PARAMS), &event->mail);
+}
+
+static const struct pst_smtp_reply *check_rcpt(struct pst_smtp_server *core, struct pst_span args,
+					       struct pst_smtp_event *event)
+{
+	const struct pst_smtp_reply *refusal =
+		check_path(&args, PST_SPAN("TO:"), &WANTS_TO, &BAD_RECIPIENT, &event->path);
+
+	if (!refusal && event->path.flags & PST_SMTP_PATH_NULL)
+		refusal = &BAD_RECIPIENT;
+	if (!refusal && event->path.flags & PST_SMTP_PATH_BARE &&
+	    !pst_span_eq_nocase(event->path.local, PST_SPAN("postmaster")))
+		refusal = &BAD_RECIPIENT;
+	if (!refusal)
+		refusal = check_params(core, args, 0, &event->mail);
+	if (refusal)
+		core->rcpt_refused = true;
+	return refusal;
+}
+
+static const struct pst_smtp_reply *check_data(struct pst_smtp_server *core, struct pst_span args,
+					       struct pst_smtp_event *event)
+{
+	(void)event;
+	if (args.len)
+		return &NO_ARGUMENT;
+	if (core->state == PST_SMTP_MAIL)
+		return core->rcpt_refused ? &NO_VALID_RCPT : &NO_RCPT;
+	return NULL;
+}
+
+static void proceed_helo(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	core->asked_esmtp = false;
+	event->kind = PST_SMTP_EV_HELO;
+}
+
+static void proceed_ehlo(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	core->asked_esmtp = true;
+	event->esmtp = true;
+	event->kind = PST_SMTP_EV_HELO;
+}
+
+static void proceed_mail(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	(void)core;
+	event->kind = PST_SMTP_EV_MAIL;
+}
+
+static void proceed_rcpt(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	(void)core;
+	event->kind = PST_SMTP_EV_RCPT;
+}
+
+static void proceed_data(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	(void)core;
+	event->kind = PST_SMTP_EV_DATA;
+}
+
+static void proceed_rset(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	say(event, PST_SMTP_EV_RESET, &OK);
+	if (core->state != PST_SMTP_READY)
+		enter(core, PST_SMTP_IDLE);
+}
+
+static void proceed_noop(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	(void)core;
+	say(event, PST_SMTP_EV_REPLY, &OK);
+}
+
+static void proceed_help(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	(void)core;
+	say(event, PST_SMTP_EV_REPLY, &HELP);
+}
+
+static void proceed_vrfy(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	(void)core;
+	say(event, PST_SMTP_EV_REPLY, &CANNOT_VERIFY);
+}
+
+static void proceed_refuse(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	(void)core;
+	say(event, PST_SMTP_EV_REPLY, &NOT_OFFERED);
+}
+
+static void proceed_foreign(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	say(event, PST_SMTP_EV_REPLY, &NOT_SMTP);
+	event->non_smtp = true;
+	event->close = true;
+	enter(core, PST_SMTP_CLOSED);
+}
+
+static void proceed_quit(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	say(event, PST_SMTP_EV_QUIT, &BYE);
+	enter(core, PST_SMTP_CLOSED);
+}
+
+enum verb_flag {
+	ASKS = 1, /* the owner's answer decides what comes of it */
+};
+
+struct verb {
+	struct pst_span name;
+	uint16_t states;
+	uint8_t flags;
+	const struct pst_smtp_reply *(*check)(struct pst_smtp_server *core, struct pst_span args,
+					      struct pst_smtp_event *event);
+	void (*proceed)(struct pst_smtp_server *core, struct pst_smtp_event *event);
+};
+
+#define VERB(name, states, flags, check, proceed) \
+	{PST_SPAN(name), (states), (flags), check_##check, proceed_##proceed}
+
+static const struct verb VERBS[] = {
+	VERB("RCPT", IN(MAIL) | IN(RCPT), ASKS, rcpt, rcpt),
+	VERB("MAIL", IN(IDLE), ASKS, mail, mail),
+	VERB("DATA", IN(MAIL) | IN(RCPT), ASKS, data, data),
+	VERB("EHLO", ANY_COMMAND, ASKS, helo, ehlo),
+	VERB("HELO", ANY_COMMAND, ASKS, helo, helo),
+	VERB("RSET", ANY_COMMAND, 0, none, rset),
+	VERB("QUIT", ANY_COMMAND, 0, none, quit),
+	VERB("NOOP", ANY_COMMAND, 0, any, noop),
+	VERB("HELP", ANY_COMMAND, 0, any, help),
+	VERB("VRFY", ANY_COMMAND, 0, string, vrfy),
+	/* Known to the RFCs, not offered here. */
+	VERB("EXPN", ANY_COMMAND, 0, any, refuse),
+	VERB("ETRN", ANY_COMMAND, 0, any, refuse),
+	VERB("ATRN", ANY_COMMAND, 0, any, refuse),
+	VERB("TURN", ANY_COMMAND, 0, any, refuse),
+	VERB("AUTH", ANY_COMMAND, 0, any, refuse),
+	VERB("BDAT", ANY_COMMAND, 0, any, refuse),
+	VERB("BURL", ANY_COMMAND, 0, any, refuse),
+	VERB("SEND", ANY_COMMAND, 0, any, refuse),
+	VERB("SOML", ANY_COMMAND, 0, any, refuse),
+	VERB("SAML", ANY_COMMAND, 0, any, refuse),
+	VERB("STARTTLS", ANY_COMMAND, 0, any, refuse),
+	VERB("XCLIENT", ANY_COMMAND, 0, any, refuse),
+	VERB("XFORWARD", ANY_COMMAND, 0, any, refuse),
+	/* HTTP: a browser or a proxy was made to talk to us. */
+	VERB("GET", ANY_COMMAND, 0, any, foreign),
+	VERB("PUT", ANY_COMMAND, 0, any, foreign),
+	VERB("PRI", ANY_COMMAND, 0, any, foreign),
+	VERB("POST", ANY_COMMAND, 0, any, foreign),
+	VERB("HEAD", ANY_COMMAND, 0, any, foreign),
+	VERB("PATCH", ANY_COMMAND, 0, any, foreign),
+	VERB("TRACE", ANY_COMMAND, 0, any, foreign),
+	VERB("DELETE", ANY_COMMAND, 0, any, foreign),
+	VERB("CONNECT", ANY_COMMAND, 0, any, foreign),
+	VERB("OPTIONS", ANY_COMMAND, 0, any, foreign),
+};
+
+/* What a verb is told in a state that it is not allowed in: the step that is missing. Only MAIL is
+ * ever out of place inside a transaction. */
+static const struct pst_smtp_reply *const MISSING[PST_SMTP_STATE_COUNT] = {
+	[PST_SMTP_READY] = &NO_HELO,
+	[PST_SMTP_IDLE] = &NO_MAIL,
+	[PST_SMTP_MAIL] = &NESTED_MAIL,
+	[PST_SMTP_RCPT] = &NESTED_MAIL,
+};
+
+/* "Name:" or "Name :": a header, mail's or HTTP's, came where a command should. */
+static bool looks_like_header(struct pst_span line)
+{
+	struct pst_span rest = line, name;
+	int64_t colon = pst_span_find(line, ':');
+
+	if (colon <= 0 || pst_is_blank(line.at[0]))
+		return false;
+	rest.len = (uint32_t)colon;
+	name = pst_span_word(&rest);
+	return printable(name) && pst_span_trim(rest).len == 0;
+}
+
+static void line_handle(struct pst_smtp_server *core, struct pst_span line,
+			struct pst_smtp_event *event)
+{
+	const struct verb *verb = NULL;
+	const struct pst_smtp_reply *refusal;
+	struct pst_span args = line, word = pst_span_word(&args);
+
+	if (word.len == 0 || word.at != line.at) {
+		say(event, PST_SMTP_EV_REPLY, &NO_COMMAND);
+		return;
+	}
+	for (uint32_t i = 0; i < PST_COUNT(VERBS) && !verb; i++)
+		if (pst_span_eq_nocase(word, VERBS[i].name))
+			verb = &VERBS[i];
+	if (!verb && looks_like_header(line)) {
+		proceed_foreign(core, event);
+		return;
+	}
+	if (!verb) {
+		say(event, PST_SMTP_EV_REPLY, &UNKNOWN);
+		return;
+	}
+	if (!(verb->states & (1u << core->state)))
+		refusal = MISSING[core->state];
+	else
+		refusal = verb->check(core, pst_span_trim(args), event);
+	if (refusal) {
+		say(event, PST_SMTP_EV_REPLY, refusal);
+		return;
+	}
+	verb->proceed(core, event);
+	if (verb->flags & ASKS)
+		ask(core, event->kind);
+}
+
+static void accepted_helo(struct pst_smtp_server *core)
+{
+	core->esmtp = core->asked_esmtp;
+	if (!core->esmtp)
+		core->offered = 0;
+	enter(core, PST_SMTP_IDLE);
+}
+
+static void accepted_mail(struct pst_smtp_server *core)
+{
+	enter(core, PST_SMTP_MAIL);
+}
+
+static void accepted_rcpt(struct pst_smtp_server *core)
+{
+	enter(core, PST_SMTP_RCPT);
+}
+
+static void refused_rcpt(struct pst_smtp_server *core)
+{
+	core->rcpt_refused = true;
+}
+
+static void accepted_data(struct pst_smtp_server *core)
+{
+	pst_smtp_data_init(&core->data);
+	enter(core, PST_SMTP_BODY);
+}
+
+static void answered_end(struct pst_smtp_server *core)
+{
+	enter(core, PST_SMTP_IDLE);
+}
+
+static void unchanged(struct pst_smtp_server *core)
+{
+	(void)core;
+}
+
+/* What an answer to an event that asks leads to. */
+static const struct {
+	uint8_t positive; /* class of the codes that proceed */
+	void (*accepted)(struct pst_smtp_server *core);
+	void (*refused)(struct pst_smtp_server *core);
+} ANSWERS[] = {
+	[PST_SMTP_EV_HELO] = {2, accepted_helo, unchanged},
+	[PST_SMTP_EV_MAIL] = {2, accepted_mail, unchanged},
+	[PST_SMTP_EV_RCPT] = {2, accepted_rcpt, refused_rcpt},
+	[PST_SMTP_EV_DATA] = {3, accepted_data, unchanged},
+	[PST_SMTP_EV_END] = {2, answered_end, answered_end},
+};
+
+void pst_smtp_server_answer(struct pst_smtp_server *core, uint16_t code)
+{
+	PST_BUG_ON(!core->waiting);
+	core->waiting = false;
+	if (code / 100 == ANSWERS[core->asked].positive)
+		ANSWERS[core->asked].accepted(core);
+	else
+		ANSWERS[core->asked].refused(core);
+}
+
+enum line_end { LINE_OPEN, LINE_WHOLE, LINE_BROKEN };
+
+/* Search on for the end of the line at the front.
+ *  out  len: the line with its CRLF, if it is whole */
+static enum line_end line_find(struct pst_smtp_server *core, struct pst_span in, uint32_t *len)
+{
+	for (uint32_t i = core->scanned; i < in.len; i++) {
+		bool behind_cr = i > 0 && in.at[i - 1] == '\r';
+
+		if (in.at[i] == 0 || behind_cr != (in.at[i] == '\n'))
+			return LINE_BROKEN;
+		if (behind_cr) {
+			core->scanned = 0;
+			*len = i + 1;
+			return LINE_WHOLE;
+		}
+	}
+	core->scanned = in.len;
+	return LINE_OPEN;
+}
+
+static void next_command(struct pst_smtp_server *core, struct pst_span in, uint32_t *used,
+			 struct pst_smtp_event *event)
+{
+	uint32_t len = 0;
+	bool too_long;
+
+	switch (line_find(core, in, &len)) {
+	case LINE_BROKEN:
+		say(event, PST_SMTP_EV_REPLY, &FRAMING);
+		event->close = true;
+		enter(core, PST_SMTP_CLOSED);
+		*used = in.len;
+		return;
+	case LINE_OPEN:
+		if (!core->skipping && in.len < PST_SMTP_LINE_MAX)
+			return;
+		/* A CR stays, so that its LF is known for one when it comes. */
+		core->skipping = true;
+		*used = in.len - (in.len > 0 && in.at[in.len - 1] == '\r');
+		core->scanned = in.len - *used;
+		return;
+	default:
+		too_long = core->skipping || len > PST_SMTP_LINE_MAX;
+		core->skipping = false;
+		*used = len;
+		if (too_long)
+			say(event, PST_SMTP_EV_REPLY, &TOO_LONG);
+		else
+			line_handle(core, pst_span_sub(in, 0, len - 2), event);
+	}
+}
+
+static void next_body(struct pst_smtp_server *core, struct pst_span in, uint32_t *used,
+		      struct pst_smtp_event *event)
+{
+	while (*used < in.len) {
+		uint32_t piece = 0;
+		int ret = pst_smtp_data_next(&core->data, pst_span_sub(in, *used, in.len), &piece,
+					     &event->wire);
+
+		*used += piece;
+		/* The decoder's promise: the end comes with nothing in front of it. */
+		PST_BUG_ON(ret && event->wire.len);
+		if (event->wire.len) {
+			event->kind = PST_SMTP_EV_BODY;
+			return;
+		}
+		if (ret) {
+			event->kind = PST_SMTP_EV_END;
+			enter(core, PST_SMTP_JUDGE);
+			ask(core, event->kind);
+			return;
+		}
+	}
+}
+
+void pst_smtp_server_next(struct pst_smtp_server *core, struct pst_span in, uint32_t *used,
+			  struct pst_smtp_event *event)
+{
+	PST_BUG_ON(core->waiting);
+	memset(event, 0, sizeof(*event));
+	*used = 0;
+	if (ANY_COMMAND & (1u << core->state))
+		next_command(core, in, used, event);
+	else if (core->state == PST_SMTP_BODY)
+		next_body(core, in, used, event);
+	else if (core->state == PST_SMTP_CLOSED)
+		*used = in.len;
+}
+
+void pst_smtp_server_init(struct pst_smtp_server *core)
+{
+	memset(core, 0, sizeof(*core));
+	core->state = PST_SMTP_NEW;
+}
+
+void pst_smtp_server_greeted(struct pst_smtp_server *core)
+{
+	enter(core, PST_SMTP_READY);
+}
+
+void pst_smtp_server_close(struct pst_smtp_server *core)
+{
+	core->waiting = false;
+	enter(core, PST_SMTP_CLOSED);
+}
+
+const char *pst_smtp_state_name(enum pst_smtp_state state)
+{
+	static const char *const NAMES[PST_SMTP_STATE_COUNT] = {
+#define PST_SMTP_STATE(name, text) #name,
+		PST_SMTP_STATES(PST_SMTP_STATE)
+#undef PST_SMTP_STATE
+	};
+
+	return NAMES[state];
+}

@@ -1,0 +1,115 @@
+/* smtp/server.h - the server side of an SMTP session, without I/O
+ *
+ * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 1870, 2034, 2920, 6152.
+ * Concept: the owner feeds bytes and pulls one event at a time. An event that asks (HELO, MAIL,
+ * RCPT, DATA, END) stops the core until the owner answers; only then the session's state follows
+ * the answer's class. Everything that syntax and order alone decide arrives as a ready reply.
+ * One enum of states with a table of allowed edges, one table of verbs: nothing else branches on
+ * either.
+ * Memory: events borrow the input until the next call. The core keeps no addresses: the envelope
+ * is the owner's.
+ * Framing: command lines end in CRLF. A bare CR, a bare LF or a NUL in a command is 500 5.5.2 and
+ * the end of the session. A line over the limit is read to its end and answered 500 5.5.2.
+ */
+#ifndef PST_SMTP_SERVER_H
+#define PST_SMTP_SERVER_H
+
+#include "smtp/caps.h"
+#include "smtp/data.h"
+#include "smtp/path.h"
+#include "smtp/reply.h"
+
+#define PST_SMTP_LINE_MAX 2048 /* octets of a command line with its CRLF */
+
+/* name, what it is */
+#define PST_SMTP_STATES(X) \
+	X(NEW, "connected, no greeting sent yet") \
+	X(READY, "greeted by us, no HELO or EHLO yet") \
+	X(IDLE, "HELO or EHLO given, no transaction") \
+	X(MAIL, "sender accepted") \
+	X(RCPT, "at least one recipient accepted") \
+	X(BODY, "354 said, data is flowing") \
+	X(JUDGE, "true end of data seen, answer owed") \
+	X(CLOSED, "QUIT answered, or the session was ended by us")
+
+enum pst_smtp_state {
+#define PST_SMTP_STATE(name, text) PST_SMTP_##name,
+	PST_SMTP_STATES(PST_SMTP_STATE)
+#undef PST_SMTP_STATE
+	PST_SMTP_STATE_COUNT
+};
+
+enum pst_smtp_event_kind {
+	PST_SMTP_EV_NONE,  /* nothing more to be had from this input */
+	PST_SMTP_EV_REPLY, /* send event.reply; nothing else happened */
+	PST_SMTP_EV_RESET, /* send event.reply; a transaction, if any, is forgotten */
+	PST_SMTP_EV_HELO,  /* asks: name, esmtp. An accepted one forgets a transaction, too */
+	PST_SMTP_EV_MAIL,  /* asks: path, mail */
+	PST_SMTP_EV_RCPT,  /* asks: path */
+	PST_SMTP_EV_DATA,  /* asks: answer 354 to take the body, 4xx or 5xx to stay */
+	PST_SMTP_EV_BODY,  /* wire: the next decoded piece, in wire form */
+	PST_SMTP_EV_END,   /* asks: the final answer; what the decoder noticed is in core->data */
+	PST_SMTP_EV_QUIT,  /* send event.reply and close */
+};
+
+enum pst_smtp_body_kind { PST_SMTP_BODY_7BIT, PST_SMTP_BODY_8BITMIME };
+
+struct pst_smtp_mail_params {
+	uint64_t size_bytes; /* SIZE=; 0: not declared */
+	enum pst_smtp_body_kind body;
+	bool body_given;
+};
+
+struct pst_smtp_event {
+	enum pst_smtp_event_kind kind;
+	bool close;                  /* after event.reply the session is over (framing, HTTP) */
+	bool error;                  /* counts against the client's error budget */
+	bool non_smtp;               /* an HTTP verb or a header line came instead of a command */
+	struct pst_smtp_reply reply; /* REPLY, RESET, QUIT */
+	struct pst_span name;        /* HELO */
+	bool esmtp;                  /* HELO: was it EHLO */
+	struct pst_smtp_path path;   /* MAIL, RCPT */
+	struct pst_smtp_mail_params mail;
+	struct pst_span wire;        /* BODY */
+};
+
+struct pst_smtp_server {
+	uint8_t state;    /* enum pst_smtp_state */
+	bool waiting;     /* an event that asks is open */
+	uint8_t asked;    /* enum pst_smtp_event_kind of that event */
+	bool asked_esmtp; /* that event is an EHLO */
+	bool esmtp;       /* EHLO was accepted */
+	bool skipping;    /* the rest of an over-long line is being read */
+	uint32_t offered; /* enum pst_smtp_cap set that the last EHLO reply offered: parameters of
+			   * anything else are 555; an accepted HELO clears it */
+	uint64_t size_bytes_max; /* MAIL SIZE= above: 552 5.3.4; 0: no limit */
+	bool rcpt_refused; /* a recipient of this transaction was refused */
+	uint32_t scanned; /* bytes of an incomplete line already searched for its end */
+	struct pst_smtp_data data;
+};
+
+void pst_smtp_server_init(struct pst_smtp_server *core);
+
+/* The greeting was sent; commands may follow. */
+void pst_smtp_server_greeted(struct pst_smtp_server *core);
+
+/* Pull the next event. Must not be called while an event that asks is open.
+ *  in   in: all unread bytes of the client, contiguous
+ *  out  used: how many of them the event consumed; consume them only after handling the event
+ *       (its spans borrow them) and before the next call
+ *  note NONE with used == 0 and in.len >= PST_SMTP_LINE_MAX cannot happen: over-long lines are
+ *       consumed as they come. In state CLOSED everything is consumed and dropped; in state NEW
+ *       nothing is touched. END always consumes bytes of its own: a BODY event never hides it. */
+void pst_smtp_server_next(struct pst_smtp_server *core, struct pst_span in, uint32_t *used,
+			  struct pst_smtp_event *event);
+
+/* Answer the open event. The owner sends the reply itself (and EHLO's list by pst_smtp_caps_put,
+ * having set core->offered); here the state follows its class: 2xx or, for DATA, 354 proceeds. */
+void pst_smtp_server_answer(struct pst_smtp_server *core, uint16_t code);
+
+/* The owner ends the session (421, shutdown): no further events. */
+void pst_smtp_server_close(struct pst_smtp_server *core);
+
+const char *pst_smtp_state_name(enum pst_smtp_state state);
+
+#endif
