@@ -33,7 +33,7 @@ struct pst_cidr {
 /* "192.0.2.1" or "2001:db8::1", no port, no brackets, strict (no leading zeros, no short forms).
  *  ret 0 | -PST_E_SYNTAX */
 int pst_addr_parse(struct pst_span text, struct pst_addr *out) PST_MUST_CHECK;
-/* "192.0.2.1:25" or "[2001:db8::1]:25".
+/* "192.0.2.1:25" or "[2001:db8::1]:25"; the port is 0 to 65535.
  *  ret 0 | -PST_E_SYNTAX */
 int pst_addr_parse_port(struct pst_span text, struct pst_addr *out) PST_MUST_CHECK;
 /* "192.0.2.0/24", "fd00::/8", or one address. Bits behind the prefix must be zero.
@@ -45,6 +45,9 @@ int pst_cidr_parse(struct pst_span text, struct pst_cidr *out) PST_MUST_CHECK;
 void pst_addr_put(struct pst_buf *buf, const struct pst_addr *addr);
 void pst_addr_put_port(struct pst_buf *buf, const struct pst_addr *addr);
 void pst_cidr_put(struct pst_buf *buf, const struct pst_cidr *cidr);
+
+/* Turns an IPv4-mapped IPv6 address, as the system may hand one out, into IPv4. */
+void pst_addr_unmap(struct pst_addr *addr);
 
 /* Same family and same bytes; the port does not count. */
 bool pst_addr_eq(const struct pst_addr *a, const struct pst_addr *b);

@@ -37,7 +37,8 @@ enum pst_err {
 	PST_E_FULL,       /* it does not fit into the bounded buffer or table */
 	PST_E_SYNTAX,     /* the text does not match its grammar */
 	PST_E_RANGE,      /* a number or a length is outside its limits */
-	PST_E_CLOSED,     /* the peer closed or reset the connection */
+	PST_E_CLOSED,     /* the peer closed the connection, in good order */
+	PST_E_RESET,      /* the peer broke the connection off */
 	PST_E_REFUSED,    /* the peer refused the connection */
 	PST_E_UNREACH,    /* the network has no way there */
 	PST_E_TIMEOUT,    /* the deadline passed */

@@ -24,15 +24,27 @@ void pst_buf_init(struct pst_buf *buf, void *area, uint32_t size);
 void pst_buf_clear(struct pst_buf *buf);
 
 /* The unread bytes, valid until the buffer is next changed. */
-struct pst_span pst_buf_span(const struct pst_buf *buf);
+static inline struct pst_span pst_buf_span(const struct pst_buf *buf)
+{
+	return (struct pst_span){buf->area ? buf->area + buf->head : NULL, buf->len};
+}
+
 /* Bytes that can be appended without compacting / in all. */
-uint32_t pst_buf_tail_room(const struct pst_buf *buf);
-uint32_t pst_buf_room(const struct pst_buf *buf);
+static inline uint32_t pst_buf_tail_room(const struct pst_buf *buf)
+{
+	return buf->size - buf->head - buf->len;
+}
+
+static inline uint32_t pst_buf_room(const struct pst_buf *buf)
+{
+	return buf->size - buf->len;
+}
 
 void pst_buf_consume(struct pst_buf *buf, uint32_t len);
 void pst_buf_compact(struct pst_buf *buf);
 
-/* Where a read may store bytes, and the word that it did. */
+/* Where a read may store bytes (pst_buf_tail_room of them), and the word that it did. NULL for an
+ * absent buffer. */
 uint8_t *pst_buf_tail(struct pst_buf *buf);
 void pst_buf_commit(struct pst_buf *buf, uint32_t len);
 
@@ -42,7 +54,9 @@ int pst_buf_put(struct pst_buf *buf, struct pst_span span) PST_MUST_CHECK;
 int pst_buf_put_text(struct pst_buf *buf, const char *text) PST_MUST_CHECK;
 int pst_buf_put_byte(struct pst_buf *buf, uint8_t byte) PST_MUST_CHECK;
 int pst_buf_put_u64(struct pst_buf *buf, uint64_t number) PST_MUST_CHECK;
-/* For our own text only; a `%s` never gets wire bytes. */
+/* For our own text only; a `%s` never gets wire bytes. A text above PST_BUF_PRINTF_EXACT bytes
+ * needs one byte of room more than it has. */
+#define PST_BUF_PRINTF_EXACT 511
 int pst_buf_printf(struct pst_buf *buf, const char *format, ...) PST_MUST_CHECK PST_PRINTF(2, 3);
 int pst_buf_vprintf(struct pst_buf *buf, const char *format, va_list args) PST_MUST_CHECK;
 

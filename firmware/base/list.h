@@ -43,6 +43,15 @@ static inline void pst_list_append(struct pst_list *list, struct pst_node *node)
 	list->head.prev = node;
 }
 
+static inline void pst_list_prepend(struct pst_list *list, struct pst_node *node)
+{
+	PST_BUG_ON(pst_node_linked(node));
+	node->next = list->head.next;
+	node->prev = &list->head;
+	list->head.next->prev = node;
+	list->head.next = node;
+}
+
 /* Harmless on a node that is in no list. */
 static inline void pst_list_remove(struct pst_node *node)
 {
@@ -63,6 +72,18 @@ static inline struct pst_node *pst_list_first(const struct pst_list *list)
 static inline struct pst_node *pst_list_next(const struct pst_list *list, struct pst_node *node)
 {
 	return node->next == &list->head ? NULL : node->next;
+}
+
+/* Moves all nodes of `source`, in order, to the end of `target`. */
+static inline void pst_list_move(struct pst_list *target, struct pst_list *source)
+{
+	if (pst_list_empty(source))
+		return;
+	source->head.next->prev = target->head.prev;
+	source->head.prev->next = &target->head;
+	target->head.prev->next = source->head.next;
+	target->head.prev = source->head.prev;
+	pst_list_init(source);
 }
 
 /* Unlinks and returns the first node, or NULL. */

@@ -5,8 +5,10 @@
  * end of turn hands the ring to a sink (stderr, a file, the syslog socket) that takes what it can
  * without blocking. A dead reader costs lines, which are counted (`lost_count`), never mail.
  * Values are quoted when they are not plain; peer bytes are escaped and cut (pst_log_peer).
- * Memory: the ring's area belongs to the caller; a line is at most PST_LOG_LINE_MAX bytes, longer
- * ones are cut.
+ * Quoted or not, the byte values that need it are written \xHH, the quote and the backslash too, so
+ * that a reader splits at spaces outside quotes, strips the quotes and undoes \xHH.
+ * Memory: the ring's area belongs to the caller; a line is at most PST_LOG_LINE_MAX bytes. A field
+ * that no longer fits is left out, and the line ends in cut=1.
  * Re-entry: one event at a time, from begin to end.
  */
 #ifndef PST_BASE_LOG_H
@@ -16,6 +18,7 @@
 
 #define PST_LOG_LINE_MAX 2048
 #define PST_LOG_PEER_MAX 100 /* peer bytes shown of one value */
+#define PST_LOG_VALUE_MAX 1024 /* bytes shown of one value of ours: a list must not cost the rest */
 
 enum pst_log_level {
 	PST_LOG_ERROR,   /* something of ours is broken: the owner must act */
@@ -31,8 +34,12 @@ struct pst_log {
 	uint8_t level_max;    /* events above are not built */
 	uint8_t level;        /* of the event under construction */
 	bool open;            /* between begin and end, and wanted */
+	bool cut;             /* a field did not fit into the line */
 	uint64_t wall_ms;     /* set once a turn by the composition root */
 	uint64_t lost_count;
+	uint64_t stamp_s;     /* the second that `stamp` shows */
+	uint8_t stamp[19];    /* "2026-11-21T21:00:00": made anew once a second, not once a line */
+	uint8_t stamp_len;
 };
 
 void pst_log_init(struct pst_log *log, void *area, uint32_t size);
@@ -42,7 +49,7 @@ void pst_log_begin(struct pst_log *log, enum pst_log_level level, const char *ev
 void pst_log_text(struct pst_log *log, const char *key, const char *value);
 void pst_log_u64(struct pst_log *log, const char *key, uint64_t value);
 void pst_log_addr(struct pst_log *log, const char *key, const struct pst_addr *value);
-/* Our own bytes, uncut (quoted where needed). */
+/* Our own bytes (quoted where needed), at most PST_LOG_VALUE_MAX of them; more end in "...". */
 void pst_log_span(struct pst_log *log, const char *key, struct pst_span value);
 /* A peer's bytes: escaped, quoted where needed, at most PST_LOG_PEER_MAX of them. */
 void pst_log_peer(struct pst_log *log, const char *key, struct pst_span value);

@@ -15,9 +15,12 @@
 struct pst_mem {
 	void *(*alloc)(struct pst_mem *self, size_t size); /* NULL when there is none */
 	void (*free)(struct pst_mem *self, void *block, size_t size);
+	/* Like alloc, but zeroed. May be NULL; the system's spares a large block's pages until they
+	 * are used. */
+	void *(*alloc_zeroed)(struct pst_mem *self, size_t size);
 };
 
-/* The system's allocator; it keeps the sum of bytes in use for pst_mem_used. */
+/* The system's allocator; it keeps the sum of bytes asked for and not given back. */
 struct pst_mem_system {
 	struct pst_mem mem;
 	uint64_t used_bytes;
@@ -41,6 +44,8 @@ struct pst_pool {
 	uint64_t refused_count;
 };
 
+/*  in  size: at least that of a pointer
+ *      name: borrowed for the life of the pool */
 void pst_pool_init(struct pst_pool *pool, const char *name, struct pst_mem *mem, uint32_t size,
 		   uint32_t count_max, uint32_t keep_max);
 /* Gives the free blocks back. Every block must have been returned before. */

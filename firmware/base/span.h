@@ -47,11 +47,36 @@ struct pst_span pst_span_word(struct pst_span *rest);
 int pst_span_u64(struct pst_span span, uint64_t max, uint64_t *out) PST_MUST_CHECK;
 
 /* ASCII classes, independent of any locale. */
-bool pst_is_digit(uint8_t c);
-bool pst_is_alpha(uint8_t c);
-bool pst_is_alnum(uint8_t c);
-bool pst_is_blank(uint8_t c); /* space, tab */
-bool pst_is_print(uint8_t c); /* 0x20 to 0x7e */
-uint8_t pst_lower(uint8_t c);
+static inline bool pst_is_digit(uint8_t c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static inline bool pst_is_alpha(uint8_t c)
+{
+	return (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
+}
+
+static inline bool pst_is_alnum(uint8_t c)
+{
+	return pst_is_digit(c) || pst_is_alpha(c);
+}
+
+/* Space, tab. */
+static inline bool pst_is_blank(uint8_t c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* 0x20 to 0x7e. */
+static inline bool pst_is_print(uint8_t c)
+{
+	return c >= 0x20 && c <= 0x7e;
+}
+
+static inline uint8_t pst_lower(uint8_t c)
+{
+	return c >= 'A' && c <= 'Z' ? (uint8_t)(c | 0x20) : c;
+}
 
 #endif

@@ -1,8 +1,9 @@
 /* loop/loop_epoll.h - the system's poller: epoll, CLOCK_MONOTONIC, CLOCK_REALTIME, signals
  *
  * Layer: loop (adapter). Uses: base, loop/loop.h. Linux.
- * Concept: file descriptors are watched edge-triggered with one EPOLL_CTL_ADD each; closing the
- * descriptor ends the watch. Signals arrive through a signalfd as ordinary events.
+ * Concept: a watch is embedded in its owner and handed to epoll as it is, so an event costs no
+ * look-up; closing the descriptor ends the watch. Signals arrive through a signalfd as ordinary
+ * events.
  * Lifetime: a watch must not be freed while events of the current poll may still name it:
  * pst_epoll_forget marks it, and the rest of the batch passes it over.
  */
@@ -11,11 +12,6 @@
 
 #include "base/rng.h"
 #include "loop/loop.h"
-
-struct pst_watch {
-	void (*on_event)(struct pst_watch *watch, uint32_t events); /* EPOLL* bits */
-	int fd;
-};
 
 #define PST_EPOLL_BATCH 128
 
@@ -33,8 +29,13 @@ void pst_epoll_fini(struct pst_epoll *epoll);
  *  ret 0 | -PST_E_NOMEM | -PST_E_IO */
 int pst_epoll_watch(struct pst_epoll *epoll, struct pst_watch *watch, uint32_t events)
 	PST_MUST_CHECK;
-/* Call before closing watch->fd. */
+/* Change what is watched for; what is ready already counts as a new event. */
+int pst_epoll_rewatch(struct pst_epoll *epoll, struct pst_watch *watch, uint32_t events)
+	PST_MUST_CHECK;
+/* No further on_event. Call before closing watch->fd, which ends the watch in the system. */
 void pst_epoll_forget(struct pst_epoll *epoll, struct pst_watch *watch);
+/* The same for a descriptor that stays open. Harmless when it is not watched. */
+void pst_epoll_unwatch(struct pst_epoll *epoll, struct pst_watch *watch);
 
 /* Block the signals and deliver them as events of this watch.
  *  in  signals: 0-terminated list of signal numbers */

@@ -16,7 +16,12 @@ struct pst_net_memory {
 	struct pst_mem *mem;
 	struct pst_list listeners;
 	uint32_t pipe_bytes; /* room per direction */
-	uint16_t port_next;  /* for port 0 */
+	uint16_t port_next;  /* for port 0 and for connecting ends */
+	/* What the accepting end sees as the client's address; 127.0.0.1 at first. */
+	struct pst_addr source;
+	/* Whose callback is running; NULL once that was closed in it. */
+	struct pst_net_conn *current;
+	struct pst_net_listener *accepting;
 };
 
 void pst_net_memory_init(struct pst_net_memory *memory, struct pst_loop *loop, struct pst_mem *mem,
