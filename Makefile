@@ -95,7 +95,7 @@ else
 
 # --- second pass: goals that only start something ------------------------------------------------------------------
 
-RUNNER := $(PYTHON) host-tests/run.py
+RUNNER := POSTERN_OUT='$(O)' POSTERN_CC='$(CC)' POSTERN_SAN='$(SAN)' $(PYTHON) host-tests/run.py
 
 test:
 	$(Q)$(RUNNER) $(if $(ONLY),--only '$(ONLY)')
@@ -150,15 +150,16 @@ OPT := $(if $(CONFIG_POSTERN_OPTIMISE_SIZE),-Os,-O2)
 
 # third-party libraries: one directory for each set of bytes, options and compiler
 CFG := firmware/deps/cfg
+DEPS_CC ?= $(CC)
 SRC := build/deps/src-$(shell cat firmware/deps/lock firmware/deps/fetch.py | sha256sum | cut -c1-12)
-OUT := build/deps/$(notdir $(CC))-$(shell { cat firmware/deps/lock firmware/deps/*.mk \
-	`find $(CFG) -type f | LC_ALL=C sort`; $(CC) --version; echo $(OPT) $(ARCHFLAGS) \
+OUT := build/deps/$(notdir $(DEPS_CC))-$(shell { cat firmware/deps/lock firmware/deps/*.mk \
+	`find $(CFG) -type f | LC_ALL=C sort`; $(DEPS_CC) --version; echo $(OPT) $(ARCHFLAGS) \
 	'$(CONFIG_POSTERN_PCRE2_JIT)' '$(CONFIG_POSTERN_PCRE2_UNICODE)'; } | sha256sum | cut -c1-12)
 include firmware/deps/flags.mk
 DEPS := $(addprefix $(OUT)/lib,mbedtls.a pcre2.a cares.a lwip.a)
 
 $(OUT)/done:
-	+$(Q)sh firmware/deps/build.sh '$(SRC)' '$(OUT)' '$(MAKE)' CC='$(CC)' AR='$(AR)' OPT='$(OPT)' CFG='$(CFG)' \
+	+$(Q)sh firmware/deps/build.sh '$(SRC)' '$(OUT)' '$(MAKE)' CC='$(DEPS_CC)' AR='$(AR)' OPT='$(OPT)' CFG='$(CFG)' \
 		ARCHFLAGS='$(ARCHFLAGS)' JIT='$(CONFIG_POSTERN_PCRE2_JIT)' UNICODE='$(CONFIG_POSTERN_PCRE2_UNICODE)'
 
 $(DEPS) $(OUT)/libcmocka.a: $(OUT)/done

@@ -1,0 +1,265 @@
+#!/usr/bin/python3
+"""Builds what the tests need, runs the suites, counts.
+
+    run.py [--only SUITE[,SUITE]] [--suites DIR]... [--kinds KIND] [--full]
+
+Prints each suite's time, the tests that were skipped and why, the wall time of all, and last
+`N passed, N failed`. The status is 1 if anything failed, and under CI=true if anything was skipped.
+Run it by `make test` (or `make unit`, `make e2e`, ...), which sees to the machine's packages first.
+"""
+import argparse
+import concurrent.futures
+import glob
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+TOP = os.path.dirname(HERE)
+PYTHON = sys.executable
+JOBS = os.cpu_count() or 1
+PROGRAM_SECONDS = 300
+LAST_LINE = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$')
+
+
+class Count:
+    """What a suite has to say: numbers, and one line for each skipped test or group of tests."""
+
+    def __init__(self, passed=0, failed=0, skipped=0):
+        self.passed = passed
+        self.failed = failed
+        self.skipped = skipped
+        self.skips = []
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        self.skips += other.skips
+
+    def __str__(self):
+        text = '%d passed, %d failed' % (self.passed, self.failed)
+        return text + (', %d skipped' % self.skipped if self.skipped else '')
+
+
+def say(text):
+    print(text, flush=True)
+
+
+# ---------------------------------------------------------------------------------- building
+
+# The build asked for; the Makefile hands over its O, CC and SAN.
+OUT = os.environ.get('POSTERN_OUT') or 'build/host'
+COMPILER = os.environ.get('POSTERN_CC') or 'gcc'
+SAN = os.environ.get('POSTERN_SAN') or ''
+
+
+def make(out=OUT, compiler=COMPILER, san=SAN, more=()):
+    """Builds the program and all test programs that way; True if that went well."""
+    begin = time.monotonic()
+    environment = {name: value for name, value in os.environ.items()
+                   if name not in ('MAKEFLAGS', 'MAKELEVEL', 'MFLAGS', 'MAKEOVERRIDES')}
+    command = ['make', '-j%d' % JOBS, 'SET_UP=done', 'CC=' + compiler, 'SAN=' + san, 'O=' + out,
+               *more, 'tests']
+    built = subprocess.run(command, cwd=TOP, env=environment, check=False,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    seconds = time.monotonic() - begin
+    if built.returncode:
+        say(built.stdout.rstrip())
+        say('build: `%s` failed' % ' '.join(command))
+    elif seconds >= 1:
+        say('build: %s in %.1f s' % (out, seconds))
+    return built.returncode == 0
+
+
+# ---------------------------------------------------------------------------------- running
+
+def run_script(arguments):
+    """A suite that is a program of its own and counts for itself."""
+    count = Count()
+    process = subprocess.Popen(arguments, cwd=TOP, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, errors='replace')
+    last = ''
+    try:
+        for line in process.stdout:
+            line = line.rstrip('\n')
+            last = line or last
+            if line.startswith('skipped'):
+                count.skips.append(line)
+            if not LAST_LINE.match(line):
+                say(line)
+        process.wait()
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    match = LAST_LINE.match(last)
+    if match:
+        count.passed, count.failed = int(match[1]), int(match[2])
+        count.skipped = int(match[3] or 0)
+    if not match or (process.returncode and not count.failed):
+        say('%s ended with status %d and without a count'
+            % (' '.join(arguments[:2]), process.returncode))
+        count.failed += 1
+    return count
+
+
+def run_program(program):
+    """One cmocka program: (Count, what there is to say)."""
+    environment = dict(os.environ, CMOCKA_MESSAGE_OUTPUT='TAP', ASAN_OPTIONS='detect_leaks=1',
+                       UBSAN_OPTIONS='print_stacktrace=1')
+    name = os.path.relpath(program, TOP)
+    try:
+        done = subprocess.run([program], cwd=TOP, env=environment, check=False,
+                              timeout=PROGRAM_SECONDS, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        output, status = done.stdout, done.returncode
+    except subprocess.TimeoutExpired as late:
+        output, status = late.stdout or b'', 'none: still running after %d s' % PROGRAM_SECONDS
+    except OSError as error:
+        return Count(failed=1), '%s: %s' % (name, error)
+    text = output.decode(errors='replace')
+    count = Count()
+    planned = 0
+    for line in text.split('\n'):
+        plan = re.match(r'\s*1\.\.(\d+)', line)
+        result = re.match(r'\s*(not )?ok \d+ -?\s*(.*)', line)
+        if plan:
+            planned += int(plan[1])
+        elif result and re.search(r'# SKIP', result[2]):
+            count.skipped += 1
+            count.skips.append('skipped: %s %s' % (name, result[2]))
+        elif result and result[1]:
+            count.failed += 1
+        elif result:
+            count.passed += 1
+    told = count.passed + count.failed + count.skipped
+    broken = status != 0 and not count.failed
+    if isinstance(status, int) and status < 0:
+        status = 'signal %s' % signal.Signals(-status).name
+    if broken or told < planned or told == 0:
+        count.failed += max(planned - told, 1)
+    if count.failed:
+        return count, '%s\n%s: status %s\n' % (text.rstrip(), name, status)
+    return count, ''
+
+
+def run_programs(kinds, out):
+    """All cmocka programs of the kinds, some at a time."""
+    sources = []
+    for kind in kinds:
+        pattern = 'unit/*/test_*.c' if kind == 'unit' else kind + '/test_*.c'
+        sources += sorted(glob.glob(os.path.join(HERE, pattern)))
+    programs = [os.path.join(TOP, out, os.path.relpath(source, TOP)[:-2]) for source in sources]
+    total = Count()
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for count, text in pool.map(run_program, programs):
+            total.add(count)
+            if text:
+                say(text)
+    return total
+
+
+# ---------------------------------------------------------------------------------- suites
+
+def suite_tidy(_options):
+    return run_script([PYTHON, 'host-tests/tidy/tidy.py', '--out', OUT])
+
+
+def suite_unit(_options):
+    return run_programs(['unit'], OUT) if make() else Count(failed=1)
+
+
+def suite_contract(_options):
+    return run_programs(['contract'], OUT) if make() else Count(failed=1)
+
+
+def suite_conformance(options):
+    if not make():
+        return Count(failed=1)
+    count = run_programs(['conformance'], OUT)
+    arguments = []
+    for folder in options.suites or [os.path.join(os.path.dirname(TOP), 'shared', 'suites')]:
+        arguments += ['--suites', folder]
+    if options.kinds:
+        arguments += ['--only', options.kinds]
+    count.add(run_script([PYTHON, 'host-tests/conformance/suites.py', *arguments,
+                          '--postern', OUT + '/postern', '--out', OUT]))
+    return count
+
+
+def suite_sanitize(_options):
+    """The same programs with AddressSanitizer and UndefinedBehaviorSanitizer."""
+    out = OUT + '-asan-ubsan'
+    if not make(out, san='asan,ubsan'):
+        return Count(failed=1)
+    return run_programs(['unit', 'contract', 'conformance'], out)
+
+
+def suite_clang(_options):
+    """Everything compiles and links with clang too; the libraries stay those of the first build."""
+    built = make(OUT + '-clang', compiler='clang', more=['DEPS_CC=' + COMPILER])
+    return Count(passed=int(built), failed=int(not built))
+
+
+def suite_e2e(options):
+    if not make():
+        return Count(failed=1)
+    return run_script([PYTHON, 'host-tests/e2e/run.py', '--postern', OUT + '/postern',
+                       '--out', OUT, *(['--full'] if options.full else [])])
+
+
+SUITES = {
+    'tidy': suite_tidy,
+    'unit': suite_unit,
+    'contract': suite_contract,
+    'conformance': suite_conformance,
+    'sanitize': suite_sanitize,
+    'clang': suite_clang,
+    'e2e': suite_e2e,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description='run the tests')
+    parser.add_argument('--only', default='', help='suites, separated by commas: '
+                        + ' '.join(SUITES))
+    parser.add_argument('--suites', action='append', help='directory of foreign suites, repeatable')
+    parser.add_argument('--kinds', default='', help='of the foreign suites: smtp, address, ...')
+    parser.add_argument('--full', action='store_true', help='the long tests too')
+    options = parser.parse_args()
+    names = [name for name in options.only.split(',') if name] or list(SUITES)
+    unknown = [name for name in names if name not in SUITES]
+    if unknown:
+        sys.exit('no suite is called %s; there are: %s' % (', '.join(unknown), ', '.join(SUITES)))
+
+    begin = time.monotonic()
+    total = Count()
+    for name in names:
+        say('== %s' % name)
+        start = time.monotonic()
+        count = SUITES[name](options)
+        say('== %s: %s (%.1f s)' % (name, count, time.monotonic() - start))
+        total.add(count)
+    if total.skipped:
+        say('skipped: %d tests in all' % total.skipped)
+        for line in total.skips:
+            say('  ' + line)
+    seconds = time.monotonic() - begin
+    say('all suites: %d min %d s on %d cores' % (seconds // 60, seconds % 60, JOBS))
+    failed = total.failed > 0
+    if total.skipped and os.environ.get('CI') == 'true':
+        say('CI accepts no skipped test')
+        failed = True
+    say('%d passed, %d failed' % (total.passed, total.failed))
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)
