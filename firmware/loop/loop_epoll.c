@@ -7,9 +7,6 @@
  * epoll_wait's array lies on the stack and is copied into the poller, so that <sys/epoll.h> stays
  * out of the header and pst_epoll_forget finds a watch in the batch.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "loop/loop_epoll.h"
 
 #include <errno.h>

@@ -3,9 +3,6 @@
  * getrandom(2) without flags blocks until the kernel's generator has been seeded, once after boot,
  * and never again; up to 256 bytes it is not interrupted by signals either.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "loop/loop_epoll.h"
 
 #include <errno.h>

@@ -24,9 +24,6 @@
  * Rejected: io_uring (absent or disabled on many boards), MSG_ZEROCOPY (pays above 10 KiB a call,
  * and pages would have to stay put), TCP_DEFER_ACCEPT (we speak first).
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include "net/net_kernel.h"
 
 #include <errno.h>
