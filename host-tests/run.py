@@ -170,7 +170,12 @@ def suite_tidy(_options):
 
 
 def suite_unit(_options):
-    return run_programs(['unit'], OUT) if make() else Count(failed=1)
+    if not make():
+        return Count(failed=1)
+    count = run_programs(['unit'], OUT)
+    for script in sorted(glob.glob(os.path.join(HERE, 'unit/*/test_*.py'))):
+        count.add(run_script([PYTHON, script]))
+    return count
 
 
 def suite_contract(_options):
