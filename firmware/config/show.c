@@ -1,0 +1,199 @@
+#include "config/table.h"
+
+struct pst_config_printer {
+	const struct pst_config *config;
+	struct pst_config_writer *writer;
+};
+
+#define NAME_WIDTH 13 /* the longest directive's name and a blank */
+
+static void write_text(struct pst_config_printer *printer, struct pst_span text)
+{
+	printer->writer->write(printer->writer, text);
+}
+
+static void show_name(struct pst_config_printer *printer,
+		      const struct pst_config_directive *directive)
+{
+	static const struct pst_span blanks = {(const uint8_t *)"                ", NAME_WIDTH};
+	struct pst_span name = pst_span_text(directive->name);
+
+	write_text(printer, name);
+	write_text(printer, pst_span_sub(blanks, 0, NAME_WIDTH - 1 - name.len));
+}
+
+/* A blank and the word, quoted if it would not come back as one word. */
+static void show_word(struct pst_config_printer *printer, struct pst_span word)
+{
+	bool quote = word.len == 0 || word.at[0] == '#';
+
+	for (uint32_t i = 0; i < word.len; i++)
+		quote = quote || pst_is_blank(word.at[i]) || word.at[i] == '"';
+	write_text(printer, PST_SPAN(" "));
+	if (!quote) {
+		write_text(printer, word);
+		return;
+	}
+	write_text(printer, PST_SPAN("\""));
+	for (uint32_t i = 0; i < word.len; i++) {
+		if (word.at[i] == '"' || word.at[i] == '\\')
+			write_text(printer, PST_SPAN("\\"));
+		write_text(printer, pst_span_sub(word, i, 1));
+	}
+	write_text(printer, PST_SPAN("\""));
+}
+
+static void show_endpoint(struct pst_config_printer *printer, const struct pst_addr *addr)
+{
+	uint8_t area[PST_ADDR_TEXT_MAX];
+	struct pst_buf text;
+
+	pst_buf_init(&text, area, sizeof(area));
+	pst_addr_put_port(&text, addr);
+	show_word(printer, pst_buf_span(&text));
+}
+
+static void show_cidrs(struct pst_config_printer *printer, const struct pst_cidr *cidrs,
+		       uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		uint8_t area[PST_ADDR_TEXT_MAX];
+		struct pst_buf text;
+
+		pst_buf_init(&text, area, sizeof(area));
+		pst_cidr_put(&text, &cidrs[i]);
+		show_word(printer, pst_buf_span(&text));
+	}
+}
+
+static void show_value(struct pst_config_printer *printer, const struct pst_config_option *option,
+		       const void *base)
+{
+	uint8_t area[32];
+	uint64_t value = pst_config_fetch((const uint8_t *)base + option->offset, option->width);
+
+	if (option->name)
+		show_word(printer, pst_span_text(option->name));
+	show_word(printer, pst_config_value_text(option, value, area));
+}
+
+static void line_end(struct pst_config_printer *printer)
+{
+	write_text(printer, PST_SPAN("\n"));
+}
+
+/* One line for each option: what a reader looks for stands alone. */
+void pst_config_show_options(struct pst_config_printer *printer,
+			     const struct pst_config_directive *directive)
+{
+	for (uint32_t i = 0; i < directive->option_count; i++) {
+		show_name(printer, directive);
+		show_value(printer, &directive->options[i], printer->config);
+		line_end(printer);
+	}
+}
+
+void pst_config_show_hostname(struct pst_config_printer *printer,
+			      const struct pst_config_directive *directive)
+{
+	show_name(printer, directive);
+	show_word(printer, printer->config->proxy.hostname);
+	line_end(printer);
+}
+
+void pst_config_show_listen(struct pst_config_printer *printer,
+			    const struct pst_config_directive *directive)
+{
+	const struct pst_proxy_conf *conf = &printer->config->proxy;
+
+	show_name(printer, directive);
+	for (uint32_t i = 0; i < conf->listener_count; i++)
+		show_endpoint(printer, &conf->listeners[i]);
+	line_end(printer);
+}
+
+void pst_config_show_relay(struct pst_config_printer *printer,
+			   const struct pst_config_directive *directive)
+{
+	const struct pst_relay_conf *relay = &printer->config->proxy.relay;
+
+	for (uint32_t i = 0; i < relay->route_count; i++) {
+		const struct pst_route *route = &relay->routes[i];
+
+		show_name(printer, directive);
+		for (uint32_t d = 0; d < route->domain_count; d++)
+			show_word(printer, route->domains[d]);
+		show_word(printer, PST_SPAN("to"));
+		for (uint32_t s = 0; s < route->server_count; s++)
+			show_endpoint(printer, &route->servers[s]);
+		for (uint32_t o = 0; o < directive->option_count; o++)
+			show_value(printer, &directive->options[o], route);
+		line_end(printer);
+	}
+}
+
+/* As many lines as it takes to stay below the limit of words in one. */
+void pst_config_show_trust(struct pst_config_printer *printer,
+			   const struct pst_config_directive *directive)
+{
+	const struct pst_policy_conf *policy = &printer->config->proxy.policy;
+
+	show_name(printer, directive);
+	if (policy->trust_count == 0)
+		show_word(printer, PST_SPAN("none"));
+	show_cidrs(printer, policy->trust, policy->trust_count);
+	line_end(printer);
+}
+
+/* Both kinds, from `allow`'s row: their order among each other is the owner's. */
+void pst_config_show_entries(struct pst_config_printer *printer,
+			     const struct pst_config_directive *allow)
+{
+	const struct pst_policy_conf *policy = &printer->config->proxy.policy;
+	const struct pst_config_directive *deny = allow + 1;
+
+	for (uint32_t i = 0; i < policy->entry_count; i++) {
+		const struct pst_policy_entry *entry = &policy->entries[i];
+
+		show_name(printer, entry->allow ? allow : deny);
+		show_word(printer, pst_span_text(pst_config_entry_kinds[entry->kind].name));
+		if (entry->kind != PST_ENTRY_CLIENT)
+			show_word(printer, entry->address);
+		if (entry->kind == PST_ENTRY_SENDER && entry->network_count)
+			show_word(printer, PST_SPAN("from"));
+		show_cidrs(printer, entry->networks, entry->network_count);
+		line_end(printer);
+	}
+}
+
+void pst_config_show_bare_newline(struct pst_config_printer *printer,
+				  const struct pst_config_directive *directive)
+{
+	const struct pst_policy_conf *policy = &printer->config->proxy.policy;
+
+	show_name(printer, directive);
+	show_value(printer, directive->options, printer->config);
+	if (policy->bare_newline_except_count)
+		show_word(printer, PST_SPAN("except"));
+	show_cidrs(printer, policy->bare_newline_except, policy->bare_newline_except_count);
+	line_end(printer);
+}
+
+void pst_config_show_log(struct pst_config_printer *printer,
+			 const struct pst_config_directive *directive)
+{
+	show_name(printer, directive);
+	show_value(printer, directive->options, printer->config);
+	if (printer->config->log_path.len)
+		show_word(printer, printer->config->log_path);
+	line_end(printer);
+}
+
+void pst_config_show(const struct pst_config *config, struct pst_config_writer *writer)
+{
+	struct pst_config_printer printer = {config, writer};
+
+	for (uint32_t i = 0; i < pst_config_table_count; i++)
+		if (pst_config_table[i].show)
+			pst_config_table[i].show(&printer, &pst_config_table[i]);
+}

@@ -1,0 +1,126 @@
+/* config/table.h - the directives (private to config/)
+ *
+ * Layer: config. Uses: base, config/build.h.
+ * Concept: a directive is a row {name, grammar, how it is read, how it is shown, its options}; an
+ * option is a row {name, kind, where the value lies, range, default}. A new directive is a new row:
+ * reading, showing, defaults, ranges, duplicates and "did you mean" follow from it.
+ */
+#ifndef PST_CONFIG_TABLE_H
+#define PST_CONFIG_TABLE_H
+
+#include "config/build.h"
+
+enum pst_config_kind {
+	PST_CONFIG_COUNT,  /* 20 */
+	PST_CONFIG_SIZE,   /* 64K: bytes */
+	PST_CONFIG_TIME,   /* 5m: milliseconds */
+	PST_CONFIG_CHOICE, /* one of a few words */
+};
+
+struct pst_config_choice {
+	const char *name; /* NULL ends the list */
+	uint32_t value;
+};
+
+struct pst_config_option {
+	const char *name; /* NULL: the value stands right behind the directive */
+	enum pst_config_kind kind;
+	uint16_t offset, width; /* in struct pst_config, or in struct pst_route */
+	uint64_t min, max, preset;
+	const struct pst_config_choice *choices;
+};
+
+struct pst_config_printer;
+
+struct pst_config_directive {
+	const char *name;
+	const char *grammar;
+	void (*read)(struct pst_config_build *build, const struct pst_config_directive *directive);
+	/* NULL: never shown (include) */
+	void (*show)(struct pst_config_printer *printer,
+		     const struct pst_config_directive *directive);
+	const struct pst_config_option *options;
+	uint32_t option_count;
+	bool per_route; /* the options lie in struct pst_route */
+};
+
+extern const struct pst_config_directive pst_config_table[];
+extern const uint32_t pst_config_table_count;
+
+/* Give every option of the table its default. */
+void pst_config_table_preset(struct pst_config *config);
+/* Carry out the line in build->words. */
+void pst_config_table_read(struct pst_config_build *build);
+/* Where a value was given; place->file is NULL if nowhere.
+ *  in  option: NULL for a directive's own value */
+const struct pst_config_place *pst_config_table_given(const struct pst_config_build *build,
+						      const char *directive, const char *option);
+
+/* --- option.c: single values, wherever they lie --------------------------------------------- */
+
+uint8_t *pst_config_field(struct pst_config *config, const struct pst_config_option *option);
+void pst_config_store(uint8_t *field, uint32_t width, uint64_t value);
+uint64_t pst_config_fetch(const uint8_t *field, uint32_t width);
+/* As the language spells it. `area` outlives the result. */
+struct pst_span pst_config_value_text(const struct pst_config_option *option, uint64_t value,
+				      uint8_t area[32]);
+
+/* The readers complain themselves; true: the value is good. */
+bool pst_config_read_choice(struct pst_config_build *build, const struct pst_config_option *option,
+			    const struct pst_config_word *word, uint64_t *value);
+bool pst_config_read_value(struct pst_config_build *build, const struct pst_config_option *option,
+			   const struct pst_config_word *word, uint64_t *value);
+/* Note where a value is given. False, with a complaint, if it was given before. */
+bool pst_config_give(struct pst_config_build *build, const struct pst_config_directive *directive,
+		     uint32_t option_index, const struct pst_config_place *place);
+/* "what; write: the directive's grammar" */
+void pst_config_usage(struct pst_config_build *build, const struct pst_config_directive *directive,
+		      const struct pst_config_place *place, const char *what);
+/* The same, about the place behind the last word. */
+void pst_config_missing(struct pst_config_build *build,
+			const struct pst_config_directive *directive, const char *what);
+bool pst_config_exactly_one(struct pst_config_build *build,
+			    const struct pst_config_directive *directive);
+
+/* --- read.c and show.c: one pair for each kind of line -------------------------------------- */
+
+void pst_config_read_scalar(struct pst_config_build *build,
+			    const struct pst_config_directive *directive);
+void pst_config_read_options(struct pst_config_build *build,
+			     const struct pst_config_directive *directive);
+void pst_config_read_hostname(struct pst_config_build *build,
+			      const struct pst_config_directive *directive);
+void pst_config_read_listen(struct pst_config_build *build,
+			    const struct pst_config_directive *directive);
+void pst_config_read_relay(struct pst_config_build *build,
+			   const struct pst_config_directive *directive);
+void pst_config_read_trust(struct pst_config_build *build,
+			   const struct pst_config_directive *directive);
+void pst_config_read_entry(struct pst_config_build *build,
+			   const struct pst_config_directive *directive);
+void pst_config_read_bare_newline(struct pst_config_build *build,
+				  const struct pst_config_directive *directive);
+void pst_config_read_log(struct pst_config_build *build,
+			 const struct pst_config_directive *directive);
+void pst_config_read_include(struct pst_config_build *build,
+			     const struct pst_config_directive *directive);
+void pst_config_show_options(struct pst_config_printer *printer,
+			     const struct pst_config_directive *directive);
+void pst_config_show_hostname(struct pst_config_printer *printer,
+			      const struct pst_config_directive *directive);
+void pst_config_show_listen(struct pst_config_printer *printer,
+			    const struct pst_config_directive *directive);
+void pst_config_show_relay(struct pst_config_printer *printer,
+			   const struct pst_config_directive *directive);
+void pst_config_show_trust(struct pst_config_printer *printer,
+			   const struct pst_config_directive *directive);
+void pst_config_show_entries(struct pst_config_printer *printer,
+			     const struct pst_config_directive *directive);
+void pst_config_show_bare_newline(struct pst_config_printer *printer,
+				  const struct pst_config_directive *directive);
+void pst_config_show_log(struct pst_config_printer *printer,
+			 const struct pst_config_directive *directive);
+
+extern const struct pst_config_choice pst_config_entry_kinds[];
+
+#endif
