@@ -186,9 +186,14 @@ def suite_conformance(options):
     if not make():
         return Count(failed=1)
     count = run_programs(['conformance'], OUT)
-    arguments = []
-    for folder in options.suites or [os.path.join(os.path.dirname(TOP), 'shared', 'suites')]:
-        arguments += ['--suites', folder]
+    folders = options.suites
+    if not folders:
+        beside = os.path.join(os.path.dirname(TOP), 'shared', 'suites')
+        if not os.path.isdir(beside):
+            say('no foreign suites: ../shared/suites is not there; SUITES=DIR names another place')
+            return count
+        folders = [beside]
+    arguments = [word for folder in folders for word in ('--suites', folder)]
     if options.kinds:
         arguments += ['--only', options.kinds]
     count.add(run_script([PYTHON, 'host-tests/conformance/suites.py', *arguments,

@@ -38,14 +38,12 @@ case $kind in
 test | bench)
 	need gcc gcc
 	need clang clang
-	need strace strace
-	need swaks swaks
-	need iproute2 ip
 	;;
 esac
 
 case $kind in
 bench)
+	need strace strace
 	need valgrind valgrind
 	;;
 esac

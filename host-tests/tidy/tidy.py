@@ -198,17 +198,14 @@ def symbols(tree):
 
 @check
 def head_comments(tree):
-    """A source begins with a comment that says what it is; a header with its path and its layer."""
+    """A header begins with its own path, what it is and its layer."""
     for source in tree.firmware:
-        if not source.name.endswith(('.c', '.h')):
+        if not source.name.endswith('.h'):
             continue
-        wanted = '/* '
-        if source.name.endswith('.h'):
-            wanted = '/* %s - ' % source.name.removeprefix('firmware/')
+        wanted = '/* %s - ' % source.name.removeprefix('firmware/')
         if not source.text.startswith(wanted):
             yield source, 1, 'does not begin with "%s"' % wanted.rstrip()
-        elif source.name.endswith('.h') and not re.search(r'\*\s+Layer: ',
-                                                          source.text.split('*/')[0]):
+        elif not re.search(r'\*\s+Layer: ', source.text.split('*/')[0]):
             yield source, 1, 'its head comment has no "Layer:" line'
 
 
