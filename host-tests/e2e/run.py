@@ -49,10 +49,10 @@ def main():
         results = harness.run_all(cases, settings)
     if options.times:
         for result in sorted(results, key=lambda r: -r.seconds):
-            print('%6.1f s %s' % (result.seconds, result.case.name))
+            harness.say('%6.1f s %s' % (result.seconds, result.case.name))
     for line in harness.FIGURES:
-        print(line)
-    print('e2e: %.1f s' % (time.monotonic() - started))
+        harness.say(line)
+    harness.say('e2e: %.1f s' % (time.monotonic() - started))
     return harness.summary(results)
 
 

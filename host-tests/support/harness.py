@@ -314,7 +314,11 @@ class Settings:
         self.jobs = jobs
 
 
-def run_all(cases, settings, report=print):
+def say(text):
+    print(text, flush=True)
+
+
+def run_all(cases, settings, report=say):
     """Run them; the results in the order of the cases. Failures are reported as they come."""
     results, lock = {}, threading.Lock()
 
@@ -334,7 +338,7 @@ def run_all(cases, settings, report=print):
     return [results[case.name] for case in cases]
 
 
-def summary(results, report=print):
+def summary(results, report=say):
     """The last lines every suite prints; returns the exit status."""
     count = {kind: sum(1 for r in results if r.outcome == kind)
              for kind in ('passed', 'failed', 'skipped')}
