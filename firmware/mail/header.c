@@ -113,7 +113,8 @@ struct pst_span pst_mail_authserv_id(struct pst_span value)
 	return pst_span_sub(value, from, to - from);
 }
 
-/* Is the name, read without quoting backslashes and folds and with or without a final dot, ours? */
+/* Is the name ours, read without quoting backslashes and blanks, with or without a final dot? Who
+ * reads the field behind us may be as lenient. */
 static bool names_us(struct pst_span id, struct pst_span hostname)
 {
 	uint32_t k = 0;
@@ -123,7 +124,7 @@ static bool names_us(struct pst_span id, struct pst_span hostname)
 
 		if (c == '\\' && i + 1 < id.len)
 			c = id.at[++i];
-		if (c == '\r' || c == '\n')
+		if (is_fold(c))
 			continue;
 		if (k == hostname.len)
 			return k > 0 && c == '.' && i + 1 == id.len;
