@@ -110,7 +110,7 @@ static void collect_due(struct pst_loop *loop)
 	while (loop->heap_count > 0 && loop->heap[0].key_ms <= loop->now_ms) {
 		struct pst_timer_slot slot = loop->heap[0];
 
-		if (slot.timer->due_ms > loop->now_ms) {
+		if (slot.timer->due_ms > slot.key_ms) {
 			slot.key_ms = slot.timer->due_ms;
 			sift_down(loop, 0, slot);
 			continue;
