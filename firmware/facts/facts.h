@@ -1,0 +1,42 @@
+/* facts/facts.h - the transaction record: everything that is known about one transaction
+ *
+ * Layer: facts. Uses: base.
+ * Concept: filled by the session as things become known, read by policy to decide and by the log to
+ * tell. Nothing in here is derived twice: a verdict can be replayed from it.
+ * Memory: spans borrow the transaction's own memory.
+ */
+#ifndef PST_FACTS_FACTS_H
+#define PST_FACTS_FACTS_H
+
+#include "base/addr.h"
+
+
+
+enum pst_fact {
+	PST_FACT_TRUSTED = 1 << 0,         /* the client is in one of our own networks */
+	PST_FACT_SPF_PASS = 1 << 1,        /* the sender domain is proved */
+	PST_FACT_BARE_NEWLINE = 1 << 2,    /* data held a lone CR or LF, or CR CR LF */
+	PST_FACT_NUL = 1 << 3,             /* data held a NUL byte */
+	PST_FACT_LONG_LINE = 1 << 4,       /* a line over 998 octets */
+	PST_FACT_EIGHT_BIT = 1 << 5,       /* bytes above 127 in the data */
+	PST_FACT_OVERSIZE = 1 << 6,        /* more bytes than allowed */
+	PST_FACT_NO_HEADER = 1 << 7,       /* the first line cannot begin a header field */
+	PST_FACT_HEADER_UNSEEN = 1 << 8,   /* the header was too long to be looked at */
+	PST_FACT_NON_SMTP = 1 << 9,        /* the client spoke another protocol */
+	PST_FACT_POSTMASTER = 1 << 10,     /* the recipient at hand is postmaster */
+	PST_FACT_OUT_OF_MEMORY = 1 << 11,  /* something of the message could not be kept */
+};
+
+struct pst_facts {
+	struct pst_addr client;
+	struct pst_span helo;     /* as the client gave it */
+	struct pst_span sender;   /* mailbox, empty for <> */
+	uint64_t size_bytes;      /* wire bytes of the body so far */
+	uint32_t set;             /* enum pst_fact */
+	uint32_t hop_count;       /* Received fields */
+	uint32_t rcpt_count;      /* accepted so far */
+	uint32_t error_count;     /* of the session */
+	bool esmtp;
+};
+
+#endif

@@ -1,0 +1,112 @@
+/* policy/policy.c - the verdict as tables and total functions */
+#include "policy/policy.h"
+
+static const struct pst_reason_reply replies[PST_REASON_COUNT] = {
+#define PST_REASON(name, code, class, subject, detail, text) \
+	{#name, code, class, subject, detail, {(const uint8_t *)text, sizeof(text) - 1}},
+#include "policy/reasons.def"
+#undef PST_REASON
+};
+
+const struct pst_reason_reply *pst_reason_reply(enum pst_reason reason)
+{
+	PST_BUG_ON(reason >= PST_REASON_COUNT);
+	return &replies[reason];
+}
+
+static bool in_networks(const struct pst_cidr *networks, uint32_t count, const struct pst_addr *addr)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (pst_cidr_has(&networks[i], addr))
+			return true;
+	return false;
+}
+
+bool pst_policy_trusts(const struct pst_policy_conf *conf, const struct pst_addr *client)
+{
+	/* A transport without addresses is one inside our own process. */
+	return client->family == PST_FAMILY_NONE ||
+	       in_networks(conf->trust, conf->trust_count, client);
+}
+
+/* "local@domain" matches the whole mailbox, "@domain" its domain. */
+static bool address_matches(struct pst_span pattern, struct pst_span mailbox)
+{
+	if (pattern.len > 0 && pattern.at[0] == '@') {
+		int64_t at = pst_span_rfind(mailbox, '@');
+
+		return at >= 0 && pst_span_eq_nocase(pst_span_sub(mailbox, (uint32_t)at, mailbox.len),
+						     pattern);
+	}
+	return pst_span_eq_nocase(pattern, mailbox);
+}
+
+static bool entry_matches(const struct pst_policy_entry *entry, const struct pst_facts *facts,
+			  struct pst_span rcpt)
+{
+	switch (entry->kind) {
+	case PST_ENTRY_CLIENT:
+		return in_networks(entry->networks, entry->network_count, &facts->client);
+	case PST_ENTRY_SENDER:
+		/* A sender address alone proves nothing. */
+		if (!address_matches(entry->address, facts->sender))
+			return false;
+		if (entry->network_count > 0)
+			return in_networks(entry->networks, entry->network_count, &facts->client);
+		return facts->set & PST_FACT_SPF_PASS;
+	case PST_ENTRY_RECIPIENT:
+		return address_matches(entry->address, rcpt);
+	}
+	return false;
+}
+
+static enum pst_reason denied_by(enum pst_entry_kind kind)
+{
+	return kind == PST_ENTRY_SENDER      ? PST_REASON_sender_denied
+	       : kind == PST_ENTRY_RECIPIENT ? PST_REASON_recipient_denied
+					     : PST_REASON_client_denied;
+}
+
+enum pst_reason pst_policy_recipient(const struct pst_policy_conf *conf,
+				     const struct pst_facts *facts,
+				     const struct pst_policy_rcpt *rcpt)
+{
+	enum pst_reason reason = PST_REASON_none;
+
+	if (!rcpt->has_route)
+		return PST_REASON_relay_denied;
+	if (rcpt->routes_onward && !rcpt->routing_allowed)
+		return PST_REASON_routing_characters;
+	if (!rcpt->same_route)
+		return PST_REASON_other_route;
+	if (facts->rcpt_count >= conf->recipient_count_max)
+		return PST_REASON_too_many_recipients;
+	for (uint32_t i = 0; i < conf->entry_count; i++) {
+		const struct pst_policy_entry *entry = &conf->entries[i];
+
+		if (!entry_matches(entry, facts, rcpt->mailbox))
+			continue;
+		if (entry->allow)
+			return PST_REASON_none;
+		if (reason == PST_REASON_none)
+			reason = denied_by(entry->kind);
+	}
+	return reason;
+}
+
+enum pst_reason pst_policy_message(const struct pst_policy_conf *conf,
+				   const struct pst_facts *facts)
+{
+	if (facts->set & PST_FACT_OVERSIZE)
+		return PST_REASON_message_size;
+	if (facts->set & PST_FACT_NUL)
+		return PST_REASON_nul_byte;
+	if ((facts->set & PST_FACT_BARE_NEWLINE) && conf->bare_newline_reject &&
+	    !in_networks(conf->bare_newline_except, conf->bare_newline_except_count, &facts->client))
+		return PST_REASON_bare_newline;
+	if (facts->hop_count > conf->hop_count_max)
+		return PST_REASON_hops;
+	if (facts->set & PST_FACT_OUT_OF_MEMORY)
+		return PST_REASON_memory;
+	return PST_REASON_none;
+}

@@ -1,0 +1,57 @@
+/* policy/policy.h - from facts to a verdict
+ *
+ * Layer: policy (pure). Uses: facts, base.
+ * Concept: two questions, each a total function of the configuration and the record: may this
+ * recipient be offered, and may this message pass. A verdict names its
+ * reason; the reason's reply stands in reasons.def. `mode observe` and `mode tag` change nothing
+ * here: what is decided in these functions is about relaying, framing and size, and no mode lifts
+ * those. They act on scores, which the caller adds.
+ */
+#ifndef PST_POLICY_POLICY_H
+#define PST_POLICY_POLICY_H
+
+#include "facts/facts.h"
+#include "policy/policy_conf.h"
+
+enum pst_reason {
+#define PST_REASON(name, code, class, subject, detail, text) PST_REASON_##name,
+#include "policy/reasons.def"
+#undef PST_REASON
+	PST_REASON_COUNT
+};
+
+struct pst_reason_reply {
+	const char *name;
+	uint16_t code;
+	uint8_t class;
+	uint16_t subject, detail;
+	struct pst_span text;
+};
+
+const struct pst_reason_reply *pst_reason_reply(enum pst_reason reason);
+
+/* Is the address in one of our own networks? */
+bool pst_policy_trusts(const struct pst_policy_conf *conf, const struct pst_addr *client);
+
+/* What is known about a recipient before anybody inside is asked. */
+struct pst_policy_rcpt {
+	struct pst_span mailbox; /* as given; compared without case */
+	struct pst_span domain;  /* empty for a bare postmaster */
+	bool has_route;
+	bool routes_onward;      /* holds % ! or @ in its local part */
+	bool routing_allowed;    /* by the route */
+	bool same_route;         /* as the transaction's other recipients */
+};
+
+/* The recipient: what the client's and the sender's entries say is spoken here, too, so that the
+ * log knows from whom to whom. Relaying comes first: no entry lifts it. An allow entry beats every
+ * deny entry. */
+enum pst_reason pst_policy_recipient(const struct pst_policy_conf *conf,
+				     const struct pst_facts *facts,
+				     const struct pst_policy_rcpt *rcpt);
+
+/* The message, at its true end or (with what is known by then) when it begins to stream. */
+enum pst_reason pst_policy_message(const struct pst_policy_conf *conf,
+				   const struct pst_facts *facts);
+
+#endif

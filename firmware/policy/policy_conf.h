@@ -1,0 +1,48 @@
+/* policy/policy_conf.h - what the owner says about who may send what to whom
+ *
+ * Layer: policy. Uses: base.
+ * Memory: arrays and spans belong to the configuration generation that holds this struct.
+ */
+#ifndef PST_POLICY_POLICY_CONF_H
+#define PST_POLICY_POLICY_CONF_H
+
+#include "base/addr.h"
+
+#define PST_POLICY_ENTRIES_MAX 1024
+#define PST_POLICY_CIDRS_MAX 256
+
+enum pst_mode {
+	PST_MODE_ENFORCE,
+	PST_MODE_TAG,     /* never refuses for score */
+	PST_MODE_OBSERVE, /* only logs what it would have done */
+};
+
+enum pst_entry_kind { PST_ENTRY_CLIENT, PST_ENTRY_SENDER, PST_ENTRY_RECIPIENT };
+
+/* One `allow` or `deny` entry. A client entry has networks only; a sender entry may have networks
+ * and then acts only for those clients. */
+struct pst_policy_entry {
+	enum pst_entry_kind kind;
+	bool allow;
+	struct pst_span address; /* lower-case "local@domain", or "@domain" */
+	const struct pst_cidr *networks;
+	uint32_t network_count;
+};
+
+struct pst_policy_conf {
+	enum pst_mode mode;
+	const struct pst_cidr *trust;
+	uint32_t trust_count;
+	const struct pst_policy_entry *entries;
+	uint32_t entry_count;
+	bool bare_newline_reject;
+	const struct pst_cidr *bare_newline_except;
+	uint32_t bare_newline_except_count;
+	uint64_t message_bytes_max;
+	uint32_t recipient_count_max;
+	uint32_t hop_count_max;
+	uint32_t error_soft_count; /* replies become slow */
+	uint32_t error_hard_count; /* 421 */
+};
+
+#endif

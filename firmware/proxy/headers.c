@@ -1,0 +1,126 @@
+/* proxy/headers.c - trace fields */
+#include "proxy/headers.h"
+
+#include <string.h>
+
+#include "mail/header.h"
+
+void pst_headers_look(struct pst_message *message, struct pst_facts *facts,
+		      struct pst_span hostname)
+{
+	struct pst_span header = pst_message_header(message), rest = header;
+	struct pst_mail_field field;
+	uint8_t *area = message->header;
+	uint32_t kept = 0;
+
+	if (message->header_unseen) {
+		facts->set |= PST_FACT_HEADER_UNSEEN;
+		return;
+	}
+	if (!pst_mail_field_starts(header))
+		facts->set |= PST_FACT_NO_HEADER;
+	facts->hop_count = 0;
+	while (pst_mail_header_next(&rest, &field)) {
+		if (pst_mail_field_forged(&field, hostname))
+			continue;
+		if (pst_span_eq_nocase(field.name, PST_SPAN("Received")))
+			facts->hop_count++;
+		if (&area[kept] != field.whole.at)
+			memmove(&area[kept], field.whole.at, field.whole.len);
+		kept += field.whole.len;
+	}
+	if (rest.len > 0 && &area[kept] != rest.at)
+		memmove(&area[kept], rest.at, rest.len);
+	pst_message_header_cut(message, kept + rest.len);
+}
+
+/* Days since 1970-01-01 to a date: eras of 400 years that begin on 1 March. */
+static void civil_date(uint64_t days, uint32_t *year, uint32_t *month, uint32_t *day)
+{
+	uint64_t shifted = days + 719468, era = shifted / 146097, doe = shifted % 146097;
+	uint64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	uint64_t doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+
+	*day = (uint32_t)(doy - (153 * mp + 2) / 5 + 1);
+	*month = (uint32_t)(mp < 10 ? mp + 3 : mp - 9);
+	*year = (uint32_t)(yoe + era * 400 + (*month <= 2));
+}
+
+int pst_headers_date(struct pst_buf *out, uint64_t wall_ms)
+{
+	static const char days[7][4] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"};
+	static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+					   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+	uint64_t seconds = wall_ms / 1000, since_midnight = seconds % 86400;
+	uint32_t year, month, day;
+
+	civil_date(seconds / 86400, &year, &month, &day);
+	return pst_buf_printf(out, "%s, %u %s %u %02u:%02u:%02u +0000", days[seconds / 86400 % 7],
+			      day, months[month - 1], year, (unsigned)(since_midnight / 3600),
+			      (unsigned)(since_midnight / 60 % 60), (unsigned)(since_midnight % 60));
+}
+
+/* A HELO name that can stand in a Received field as it is: letters, digits, what names and address
+ * literals hold. Anything else is dropped, not quoted: comments and quotes invite tricks. */
+static bool helo_is_plain(struct pst_span helo)
+{
+	for (uint32_t i = 0; i < helo.len; i++) {
+		uint8_t c = helo.at[i];
+
+		if (!pst_is_alnum(c) && c != '-' && c != '.' && c != '_' && c != ':' && c != '[' &&
+		    c != ']')
+			return false;
+	}
+	return helo.len > 0;
+}
+
+/* Address literal as RFC 5321 section 4.1.3 writes it. */
+static int put_literal(struct pst_buf *out, const struct pst_addr *addr)
+{
+	int ret = pst_buf_put_text(out, addr->family == PST_FAMILY_IPV6 ? "[IPv6:" : "[");
+
+	pst_addr_put(out, addr);
+	return ret ? ret : pst_buf_put_byte(out, ']');
+}
+
+static int put_received(struct pst_buf *out, const struct pst_facts *facts,
+			const struct pst_trace *trace)
+{
+	struct pst_span helo = helo_is_plain(facts->helo) ? facts->helo : PST_SPAN("unknown");
+	int ret = pst_buf_put_text(out, "Received: from ");
+
+	ret = ret ? ret : pst_buf_put(out, helo);
+	if (facts->client.family != PST_FAMILY_NONE) {
+		ret = ret ? ret : pst_buf_put_text(out, " (");
+		ret = ret ? ret : put_literal(out, &facts->client);
+		ret = ret ? ret : pst_buf_put_text(out, ")");
+	}
+	ret = ret ? ret : pst_buf_put_text(out, "\r\n\tby ");
+	ret = ret ? ret : pst_buf_put(out, trace->hostname);
+	ret = ret ? ret : pst_buf_put_text(out, facts->esmtp ? " with ESMTP id " : " with SMTP id ");
+	ret = ret ? ret : pst_buf_put_text(out, trace->id);
+	if (trace->rcpt.len > 0) {
+		ret = ret ? ret : pst_buf_put_text(out, "\r\n\tfor <");
+		ret = ret ? ret : pst_buf_put(out, trace->rcpt);
+		ret = ret ? ret : pst_buf_put_text(out, ">");
+	}
+	ret = ret ? ret : pst_buf_put_text(out, "; ");
+	ret = ret ? ret : pst_headers_date(out, trace->wall_ms);
+	return ret ? ret : pst_buf_put_text(out, "\r\n");
+}
+
+int pst_headers_write(struct pst_message *message, const struct pst_facts *facts,
+		      const struct pst_trace *trace)
+{
+	struct pst_buf out;
+	int ret = pst_message_trace(message, &out);
+
+	ret = ret ? ret : put_received(&out, facts, trace);
+	/* What follows is no header: without an empty line our fields would take it for one. */
+	if (!ret && (facts->set & PST_FACT_NO_HEADER) && !(facts->set & PST_FACT_HEADER_UNSEEN) &&
+	    !pst_span_starts_nocase(pst_message_header(message), PST_SPAN("\r\n")))
+		ret = pst_buf_put_text(&out, "\r\n");
+	if (!ret)
+		pst_message_trace_done(message, &out);
+	return ret;
+}

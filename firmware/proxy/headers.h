@@ -1,0 +1,32 @@
+/* proxy/headers.h - the header on its way through: what is taken out, what is counted, what we add
+ *
+ * Layer: proxy. Uses: mail, facts, base. Spec: RFC 5321 section 4.4, RFC 3848, RFC 5322 section 3.3,
+ * RFC 8601 section 5.
+ */
+#ifndef PST_PROXY_HEADERS_H
+#define PST_PROXY_HEADERS_H
+
+#include "facts/facts.h"
+#include "proxy/message.h"
+
+/* Look at a complete header: forged fields are cut out in place, facts->hop_count and the facts of
+ * form are set. */
+void pst_headers_look(struct pst_message *message, struct pst_facts *facts,
+		      struct pst_span hostname);
+
+struct pst_trace {
+	struct pst_span hostname;
+	struct pst_span rcpt; /* the only recipient's mailbox, or empty */
+	const char *id;
+	uint64_t wall_ms;
+};
+
+/* Write our fields in front of the message.
+ *  ret 0 | -PST_E_NOMEM | -PST_E_FULL */
+int pst_headers_write(struct pst_message *message, const struct pst_facts *facts,
+		      const struct pst_trace *trace) PST_MUST_CHECK;
+
+/* "Sat, 21 Nov 2026 21:44:29 +0000" (RFC 5322 section 3.3). */
+int pst_headers_date(struct pst_buf *out, uint64_t wall_ms) PST_MUST_CHECK;
+
+#endif

@@ -1,0 +1,51 @@
+/* proxy/proxy_conf.h - one generation of the configuration, as the proxy sees it
+ *
+ * Layer: proxy. Uses: relay, policy, base.
+ * Lifetime: counted. A session keeps the generation it began with; `release` is called when the
+ * last reference goes. Nothing in it ever changes.
+ */
+#ifndef PST_PROXY_PROXY_CONF_H
+#define PST_PROXY_PROXY_CONF_H
+
+#include "policy/policy_conf.h"
+#include "relay/relay_conf.h"
+
+#define PST_LISTENERS_MAX 16
+
+struct pst_proxy_conf {
+	uint32_t ref_count;
+	void (*release)(struct pst_proxy_conf *conf);
+	uint32_t generation; /* counts up from 1 at each load */
+
+	struct pst_span hostname;
+	struct pst_addr listeners[PST_LISTENERS_MAX];
+	uint32_t listener_count;
+	struct pst_relay_conf relay;
+	struct pst_policy_conf policy;
+
+	uint32_t session_count_max;
+	uint32_t per_client_count_max; /* connections of one IPv4 address or IPv6 /64 */
+	uint32_t header_bytes_max;     /* seen by checks and rules; a longer one goes on unseen */
+	uint32_t hold_bytes_max;       /* of one message; beyond, it streams */
+	uint64_t hold_pool_bytes;      /* of all held messages together */
+	uint32_t idle_ms;              /* between commands, and between pieces of data */
+	uint32_t transaction_ms;
+	uint32_t rate_bytes_per_s; /* averaged after the first minute */
+	uint32_t reply_ms;         /* our own cap after the client's dot */
+	uint32_t drain_ms;
+};
+
+static inline struct pst_proxy_conf *pst_proxy_conf_ref(struct pst_proxy_conf *conf)
+{
+	conf->ref_count++;
+	return conf;
+}
+
+static inline void pst_proxy_conf_unref(struct pst_proxy_conf *conf)
+{
+	PST_BUG_ON(conf->ref_count == 0);
+	if (--conf->ref_count == 0)
+		conf->release(conf);
+}
+
+#endif

@@ -1,0 +1,35 @@
+/* proxy/proxy_priv.h - what the files of this folder share about the whole
+ *
+ * Layer: proxy.
+ */
+#ifndef PST_PROXY_PROXY_PRIV_H
+#define PST_PROXY_PROXY_PRIV_H
+
+#include "proxy/session.h"
+
+struct pst_proxy_listener {
+	struct pst_net_listener net;
+	struct pst_proxy *proxy;
+	struct pst_addr asked; /* as configured; net.local has the real port */
+	bool open;
+};
+
+struct pst_proxy {
+	struct pst_proxy_env env;
+	struct pst_proxy_conf *conf;
+	struct pst_links links;
+	struct pst_relay *relay;
+	struct pst_hold hold;
+	struct pst_clients clients;
+	struct pst_txns txns;
+	struct pst_pool session_pool, in_pool, out_pool;
+	struct pst_list sessions, dead;
+	struct pst_turn_hook hook;
+	struct pst_timer drain_timer;
+	struct pst_proxy_listener listeners[PST_LISTENERS_MAX];
+	uint32_t session_count_bound; /* of the first generation: the pools are made for it */
+	bool draining, drained;
+	uint8_t refusal[160];
+};
+
+#endif

@@ -1,0 +1,621 @@
+/* proxy/session.c - one client connection, see session.h
+ *
+ * step() is the only place that pulls events from the core; everything that could let a session go
+ * on (input, room for output, an answer, a timer) ends in it.
+ */
+#include "proxy/session.h"
+
+#include <string.h>
+
+#include "proxy/proxy_priv.h"
+
+#define REPLY_ROOM 1024         /* an EHLO reply, and any other */
+#define EVENTS_A_TURN 64        /* then the next session has its turn */
+#define CLOSING_MS 5000
+#define LINGER_MS 2000
+#define SLOW_MS 1000
+#define RATE_GRACE_MS 60000
+
+_Static_assert(sizeof(struct pst_session) <= 1536, "an idle session is small");
+
+static void step(struct pst_session *session);
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static uint64_t now_of(const struct pst_session *session)
+{
+	return session->proxy->env.loop->now_ms;
+}
+
+/* The client gave a sign of life. Its own time counts against it; ours never does. */
+static void account(struct pst_session *session)
+{
+	uint64_t spent_ms = now_of(session) - session->since_ms;
+
+	if (session->wait != PST_WAIT_CLIENT)
+		return;
+	session->txn_ms += spent_ms;
+	if (session->core.state == PST_SMTP_BODY)
+		session->body_ms += spent_ms;
+	session->since_ms += spent_ms;
+}
+
+static void set_wait(struct pst_session *session, enum pst_session_wait wait)
+{
+	account(session);
+	session->wait = (uint8_t)wait;
+	session->since_ms = now_of(session);
+}
+
+/* How long the client may be silent now; *slow if its transaction would be over rather than it idle. */
+static uint64_t patience_ms(const struct pst_session *session, bool *slow)
+{
+	const struct pst_proxy_conf *conf = session->conf;
+	uint64_t wait_ms = conf->idle_ms, left_ms;
+
+	*slow = false;
+	if (!session->txn)
+		return wait_ms;
+	left_ms = conf->transaction_ms > session->txn_ms ? conf->transaction_ms - session->txn_ms : 0;
+	if (session->core.state == PST_SMTP_BODY && conf->rate_bytes_per_s > 0) {
+		uint64_t due_ms = PST_MAX((uint64_t)RATE_GRACE_MS,
+					  session->body_bytes * 1000 / conf->rate_bytes_per_s);
+		uint64_t rate_ms = due_ms > session->body_ms ? due_ms - session->body_ms : 0;
+
+		left_ms = PST_MIN(left_ms, rate_ms);
+	}
+	*slow = left_ms < wait_ms;
+	return PST_MIN(wait_ms, left_ms);
+}
+
+static void arm(struct pst_session *session)
+{
+	uint64_t wait_ms = 0;
+	bool slow;
+
+	if (session->phase == PST_SESSION_CLOSING) {
+		wait_ms = CLOSING_MS;
+	} else if (session->phase == PST_SESSION_LINGERING) {
+		wait_ms = LINGER_MS;
+	} else {
+		switch ((enum pst_session_wait)session->wait) {
+		case PST_WAIT_CLIENT:
+			wait_ms = patience_ms(session, &slow);
+			break;
+		case PST_WAIT_ANSWER:
+			wait_ms = session->conf->reply_ms;
+			break;
+		case PST_WAIT_ROOM: /* the relay's own deadline watches over that */
+			wait_ms = 2 * (uint64_t)session->conf->relay.final_ms;
+			break;
+		case PST_WAIT_SLOW:
+			wait_ms = SLOW_MS;
+			break;
+		}
+	}
+	pst_timer_set(session->proxy->env.loop, &session->timer, session->since_ms + wait_ms);
+}
+
+/* ---- the end of a session -------------------------------------------------------------------- */
+
+void pst_session_close(struct pst_session *session, bool reset)
+{
+	if (session->phase == PST_SESSION_DEAD)
+		return;
+	session->phase = PST_SESSION_DEAD;
+	if (session->txn)
+		pst_txn_leave(session->txn, 0);
+	session->txn = NULL;
+	pst_link_close(&session->link, reset);
+	pst_timer_cancel(session->proxy->env.loop, &session->timer);
+	pst_loop_forget(&session->task);
+	session->client->session_count--;
+	pst_list_remove(&session->node);
+	pst_list_append(&session->proxy->dead, &session->node);
+}
+
+/* Everything was said. */
+static void said_all(struct pst_session *session)
+{
+	if (session->phase != PST_SESSION_CLOSING)
+		return;
+	if (session->link.in.len == 0 && session->link.end) {
+		pst_session_close(session, false);
+		return;
+	}
+	session->phase = PST_SESSION_LINGERING;
+	session->since_ms = now_of(session);
+	session->link.conn.ops->shutdown(&session->link.conn);
+	pst_link_read(&session->link, true);
+	arm(session);
+}
+
+/* The last reply is in the buffer. A client that said QUIT and nothing behind it needs no lingering:
+ * nothing of its can be on the way that would turn our close into a reset. */
+static void hang_up(struct pst_session *session, bool after_quit)
+{
+	bool flushed = pst_link_flush(&session->link);
+
+	pst_smtp_server_close(&session->core);
+	if (session->link.error || (flushed && after_quit && session->link.in.len == 0)) {
+		pst_session_close(session, false);
+		return;
+	}
+	session->phase = PST_SESSION_CLOSING;
+	session->since_ms = now_of(session);
+	session->link.wants_room = true;
+	if (flushed)
+		said_all(session);
+	else
+		arm(session);
+}
+
+/* ---- replies --------------------------------------------------------------------------------- */
+
+/* ret false: there is no way to say anything, the session is over */
+static bool put_reply(struct pst_session *session, const struct pst_smtp_reply *reply)
+{
+	struct pst_buf *out = pst_link_out(&session->link, REPLY_ROOM);
+
+	if (out && pst_smtp_reply_put(out, reply) == 0)
+		return true;
+	pst_count(session->proxy->env.counters, PST_COUNTER_refused_memory);
+	pst_session_close(session, true);
+	return false;
+}
+
+static struct pst_smtp_reply words_of(enum pst_reason reason)
+{
+	const struct pst_reason_reply *words = pst_reason_reply(reason);
+
+	return (struct pst_smtp_reply){
+		.code = words->code,
+		.enhanced = PST_SMTP_ENHANCED(words->class, words->subject, words->detail),
+		.text = words->text,
+	};
+}
+
+static void say_and_hang_up(struct pst_session *session, enum pst_reason reason)
+{
+	struct pst_smtp_reply reply = words_of(reason);
+
+	if (session->txn)
+		pst_txn_leave(session->txn, reply.code);
+	session->txn = NULL;
+	if (put_reply(session, &reply))
+		hang_up(session, false);
+}
+
+/* A reply that may be an offence: the budget decides whether the session goes on. */
+static void reply_to(struct pst_session *session, const struct pst_smtp_reply *reply, bool offence)
+{
+	const struct pst_policy_conf *policy = &session->conf->policy;
+
+	if (offence && !session->trusted) {
+		session->error_count++;
+		if (session->error_count >= policy->error_hard_count) {
+			say_and_hang_up(session, PST_REASON_errors);
+			return;
+		}
+	}
+	if (!put_reply(session, reply))
+		return;
+	if (offence && !session->trusted && session->error_count >= policy->error_soft_count)
+		set_wait(session, PST_WAIT_SLOW);
+}
+
+/* The reply with the transaction's id behind it, so that both sides' logs can be joined. */
+static void reply_with_id(struct pst_session *session, const struct pst_smtp_reply *reply,
+			  const char *id, bool offence)
+{
+	uint8_t area[400];
+	struct pst_buf text;
+	struct pst_smtp_reply named = *reply;
+
+	pst_buf_init(&text, area, sizeof(area));
+	if (pst_buf_put(&text, reply->text) == 0 && pst_buf_put_text(&text, " [") == 0 &&
+	    pst_buf_put_text(&text, id) == 0 && pst_buf_put_text(&text, "]") == 0)
+		named.text = pst_buf_span(&text);
+	reply_to(session, &named, offence);
+}
+
+/* ---- what the transaction tells -------------------------------------------------------------- */
+
+static void resume(struct pst_session *session)
+{
+	if (session->phase == PST_SESSION_OPEN)
+		pst_loop_resume(session->proxy->env.loop, &session->task);
+}
+
+static void answered(struct pst_session *session, const struct pst_smtp_reply *reply,
+		     const char *id)
+{
+	pst_smtp_server_answer(&session->core, reply->code);
+	set_wait(session, PST_WAIT_CLIENT);
+	if (reply->code / 100 == 2 && !id[0])
+		reply_to(session, reply, false);
+	else
+		reply_with_id(session, reply, id, reply->code / 100 == 5);
+	resume(session);
+}
+
+static void on_recipient(void *owner, const struct pst_smtp_reply *reply)
+{
+	struct pst_session *session = owner;
+
+	answered(session, reply, reply->code / 100 == 2 ? "" : session->txn->id);
+}
+
+static void on_final(void *owner, const struct pst_smtp_reply *reply)
+{
+	struct pst_session *session = owner;
+	struct pst_txn *txn = session->txn;
+
+	session->txn = NULL;
+	if (!reply)
+		pst_session_close(session, false);
+	else
+		answered(session, reply, txn->id);
+}
+
+static void on_txn_room(void *owner)
+{
+	struct pst_session *session = owner;
+
+	set_wait(session, PST_WAIT_CLIENT);
+	resume(session);
+}
+
+/* A FIN means gone, unless the client had said QUIT before: then it waits for the outcome elsewhere. */
+static bool client_is_there(void *owner)
+{
+	const struct pst_session *session = owner;
+
+	if (session->link.error)
+		return false;
+	return !session->link.end ||
+	       pst_span_starts_nocase(pst_buf_span(&session->link.in), PST_SPAN("QUIT\r\n"));
+}
+
+static const struct pst_txn_owner txn_owner = {
+	.on_recipient = on_recipient,
+	.on_room = on_txn_room,
+	.on_final = on_final,
+	.client_is_there = client_is_there,
+};
+
+/* ---- what the core asks ---------------------------------------------------------------------- */
+
+static void drop_txn(struct pst_session *session)
+{
+	if (session->txn)
+		pst_txn_leave(session->txn, 0);
+	session->txn = NULL;
+}
+
+static uint64_t size_offered(const struct pst_session *session, const struct pst_smtp_caps *inside)
+{
+	uint64_t ours = session->conf->policy.message_bytes_max;
+
+	if ((inside->set & PST_SMTP_CAP_SIZE) && inside->size_bytes > 0)
+		return PST_MIN(ours, inside->size_bytes);
+	return ours;
+}
+
+static void on_helo(struct pst_session *session, const struct pst_smtp_event *event)
+{
+	struct pst_smtp_caps inside, caps;
+	struct pst_buf *out;
+
+	drop_txn(session);
+	session->helo_len = (uint8_t)PST_MIN(event->name.len, PST_HELO_MAX);
+	memcpy(session->helo, event->name.at, session->helo_len);
+	inside = pst_relay_offers(session->proxy->relay, &session->conf->relay);
+	caps = (struct pst_smtp_caps){
+		.set = PST_SMTP_CAP_PIPELINING | PST_SMTP_CAP_ENHANCEDSTATUSCODES |
+		       PST_SMTP_CAP_SIZE | (inside.set & PST_SMTP_CAP_8BITMIME),
+		.size_bytes = size_offered(session, &inside),
+	};
+	session->core.offered = caps.set;
+	session->core.size_bytes_max = caps.size_bytes;
+	pst_smtp_server_answer(&session->core, 250);
+	if (!event->esmtp) {
+		struct pst_smtp_reply reply = {.code = 250, .text = session->conf->hostname};
+
+		(void)put_reply(session, &reply);
+		return;
+	}
+	out = pst_link_out(&session->link, REPLY_ROOM);
+	if (!out || pst_smtp_caps_put(out, session->conf->hostname, &caps) < 0)
+		pst_session_close(session, true);
+}
+
+/* Hexadecimal, of fixed width: session and number of the transaction in it. */
+static void name_txn(const struct pst_session *session, struct pst_txn *txn)
+{
+	struct pst_buf id;
+
+	pst_buf_init(&id, txn->id, sizeof(txn->id) - 1);
+	if (pst_buf_printf(&id, "%012llx-%u", (unsigned long long)session->id,
+			   session->txn_count) < 0)
+		PST_BUG_ON(true);
+}
+
+static void on_mail(struct pst_session *session, const struct pst_smtp_event *event)
+{
+	static const struct pst_smtp_reply ok = {
+		250, {2, 1, 0}, {(const uint8_t *)"Ok", 2}};
+	struct pst_facts facts = {
+		.client = session->link.conn.peer,
+		.helo = {session->helo, session->helo_len},
+		.esmtp = session->core.esmtp,
+		.error_count = session->error_count,
+		.set = session->trusted ? PST_FACT_TRUSTED : 0,
+	};
+	struct pst_smtp_reply reply = ok;
+
+	session->txn = pst_txn_new(&session->proxy->txns, session->conf, &facts, event, &txn_owner,
+				   session);
+	if (session->txn) {
+		session->txn_count++;
+		name_txn(session, session->txn);
+		session->txn->bytes_max = session->core.size_bytes_max
+						  ? session->core.size_bytes_max
+						  : session->conf->policy.message_bytes_max;
+		session->txn_ms = 0;
+		session->body_ms = 0;
+		session->body_bytes = 0;
+	} else {
+		pst_count(session->proxy->env.counters, PST_COUNTER_refused_memory);
+		reply = words_of(PST_REASON_memory);
+	}
+	pst_smtp_server_answer(&session->core, reply.code);
+	reply_to(session, &reply, false);
+}
+
+/* The transaction is gone though the core is in it: our own answer was late once. */
+static void answer_orphan(struct pst_session *session)
+{
+	struct pst_smtp_reply reply = words_of(PST_REASON_reply_late);
+
+	pst_smtp_server_answer(&session->core, reply.code);
+	reply_to(session, &reply, false);
+}
+
+static void on_rcpt(struct pst_session *session, const struct pst_smtp_event *event)
+{
+	if (!session->txn) {
+		answer_orphan(session);
+		return;
+	}
+	set_wait(session, PST_WAIT_ANSWER);
+	pst_txn_recipient(session->txn, &event->path);
+}
+
+static void on_data(struct pst_session *session)
+{
+	static const struct pst_smtp_reply go_on = {
+		354, {0, 0, 0}, {(const uint8_t *)"End data with <CR><LF>.<CR><LF>", 31}};
+	struct pst_smtp_reply reply = go_on;
+
+	if (!session->txn) {
+		answer_orphan(session);
+		return;
+	}
+	if (!pst_txn_data(session->txn))
+		reply = words_of(PST_REASON_relay_failed);
+	pst_smtp_server_answer(&session->core, reply.code);
+	reply_to(session, &reply, false);
+}
+
+static void on_end(struct pst_session *session)
+{
+	set_wait(session, PST_WAIT_ANSWER);
+	pst_txn_end(session->txn, &session->core.data);
+}
+
+static void handle(struct pst_session *session, const struct pst_smtp_event *event)
+{
+	switch (event->kind) {
+	case PST_SMTP_EV_NONE:
+	case PST_SMTP_EV_QUIT: /* step() has dealt with it */
+		break;
+	case PST_SMTP_EV_RESET:
+		drop_txn(session);
+		reply_to(session, &event->reply, event->error);
+		break;
+	case PST_SMTP_EV_REPLY:
+		if (event->close) {
+			drop_txn(session);
+			if (put_reply(session, &event->reply))
+				hang_up(session, false);
+		} else {
+			reply_to(session, &event->reply, event->error);
+		}
+		break;
+	case PST_SMTP_EV_HELO:
+		on_helo(session, event);
+		break;
+	case PST_SMTP_EV_MAIL:
+		on_mail(session, event);
+		break;
+	case PST_SMTP_EV_RCPT:
+		on_rcpt(session, event);
+		break;
+	case PST_SMTP_EV_DATA:
+		on_data(session);
+		break;
+	case PST_SMTP_EV_BODY:
+		session->body_bytes += event->wire.len;
+		if (!pst_txn_body(session->txn, event->wire, &session->core.data))
+			set_wait(session, PST_WAIT_ROOM);
+		break;
+	case PST_SMTP_EV_END:
+		on_end(session);
+		break;
+	}
+}
+
+/* QUIT is consumed before it is answered: whether anything stands behind it decides how to close. */
+static void quit(struct pst_session *session, const struct pst_smtp_event *event, uint32_t used)
+{
+	pst_buf_consume(&session->link.in, used);
+	drop_txn(session);
+	if (put_reply(session, &event->reply))
+		hang_up(session, true);
+}
+
+static void step(struct pst_session *session)
+{
+	struct pst_link *link = &session->link;
+	struct pst_smtp_event event;
+	bool drained = false;
+	uint32_t count = 0;
+
+	while (session->phase == PST_SESSION_OPEN && session->wait == PST_WAIT_CLIENT) {
+		uint32_t used;
+
+		if (++count > EVENTS_A_TURN) {
+			resume(session);
+			break;
+		}
+		if (session->core.state != PST_SMTP_BODY && !pst_link_out(link, REPLY_ROOM))
+			break; /* on_room steps again */
+		pst_smtp_server_next(&session->core, pst_buf_span(&link->in), &used, &event);
+		if (event.kind == PST_SMTP_EV_QUIT) {
+			quit(session, &event, used);
+			return;
+		}
+		handle(session, &event);
+		if (session->phase == PST_SESSION_DEAD)
+			return;
+		pst_buf_consume(&link->in, used);
+		drained = event.kind == PST_SMTP_EV_NONE;
+		if (drained)
+			break;
+	}
+	if (drained && link->end) {
+		pst_session_close(session, false);
+		return;
+	}
+	if (session->phase != PST_SESSION_OPEN)
+		return;
+	pst_link_read(link, true);
+	arm(session);
+}
+
+static void on_input(struct pst_link *link)
+{
+	struct pst_session *session = PST_CONTAINER(link, struct pst_session, link);
+
+	if (link->error) {
+		pst_session_close(session, false);
+		return;
+	}
+	if (session->phase >= PST_SESSION_CLOSING) {
+		pst_buf_consume(&link->in, link->in.len);
+		if (session->phase == PST_SESSION_LINGERING && link->end)
+			pst_session_close(session, false);
+		return;
+	}
+	account(session);
+	step(session);
+}
+
+static void on_room(struct pst_link *link)
+{
+	struct pst_session *session = PST_CONTAINER(link, struct pst_session, link);
+
+	if (session->phase == PST_SESSION_CLOSING)
+		said_all(session);
+	else if (session->phase == PST_SESSION_OPEN)
+		step(session);
+}
+
+static void on_task(struct pst_task *task)
+{
+	step(PST_CONTAINER(task, struct pst_session, task));
+}
+
+/* Our own answer did not come in time: 451, and the transaction goes its way alone or ends. */
+static void answer_late(struct pst_session *session)
+{
+	struct pst_smtp_reply reply = words_of(PST_REASON_reply_late);
+	char id[PST_TXN_ID_SIZE];
+
+	memcpy(id, session->txn->id, sizeof(id));
+	pst_txn_leave(session->txn, reply.code);
+	session->txn = NULL;
+	answered(session, &reply, id);
+}
+
+static void on_due(struct pst_timer *timer)
+{
+	struct pst_session *session = PST_CONTAINER(timer, struct pst_session, timer);
+	bool slow;
+
+	if (session->phase != PST_SESSION_OPEN) {
+		pst_session_close(session, false);
+		return;
+	}
+	switch ((enum pst_session_wait)session->wait) {
+	case PST_WAIT_CLIENT:
+		(void)patience_ms(session, &slow);
+		say_and_hang_up(session, slow ? PST_REASON_slow : PST_REASON_idle);
+		break;
+	case PST_WAIT_ANSWER:
+		answer_late(session);
+		break;
+	case PST_WAIT_ROOM:
+		say_and_hang_up(session, PST_REASON_slow);
+		break;
+	case PST_WAIT_SLOW:
+		set_wait(session, PST_WAIT_CLIENT);
+		step(session);
+		break;
+	}
+}
+
+void pst_session_init(struct pst_session *session, struct pst_proxy *proxy,
+		      struct pst_proxy_conf *conf, struct pst_client *client, bool trusted)
+{
+	session->proxy = proxy;
+	session->conf = pst_proxy_conf_ref(conf);
+	session->client = client;
+	session->trusted = trusted;
+	session->timer.on_due = on_due;
+	session->task.on_run = on_task;
+	session->id = pst_rng_u64(proxy->env.rng) >> 16;
+	session->since_ms = proxy->env.loop->now_ms;
+	pst_link_init(&session->link, &proxy->links, &proxy->in_pool, &proxy->out_pool);
+	session->link.on_input = on_input;
+	session->link.on_room = on_room;
+	pst_smtp_server_init(&session->core);
+	client->session_count++;
+	pst_list_append(&proxy->sessions, &session->node);
+}
+
+void pst_session_greet(struct pst_session *session)
+{
+	struct pst_buf *out = pst_link_out(&session->link, REPLY_ROOM);
+
+	if (!out || pst_buf_put_text(out, "220 ") < 0 ||
+	    pst_buf_put(out, session->conf->hostname) < 0 ||
+	    pst_buf_put_text(out, " ESMTP\r\n") < 0) {
+		pst_session_close(session, true);
+		return;
+	}
+	pst_smtp_server_greeted(&session->core);
+	pst_link_read(&session->link, true);
+	arm(session);
+}
+
+void pst_session_dismiss(struct pst_session *session, enum pst_reason reason, bool gently)
+{
+	if (session->phase != PST_SESSION_OPEN || (gently && session->txn))
+		return;
+	/* In the middle of data, or of an answer owed, a 421 still is the next reply. */
+	if (session->core.waiting)
+		pst_smtp_server_answer(&session->core, 421);
+	say_and_hang_up(session, reason);
+}

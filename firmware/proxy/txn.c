@@ -1,0 +1,695 @@
+/* proxy/txn.c - one transaction, see txn.h
+ *
+ * Hold or stream: a message is collected while it is below `hold` and pages are to be had; then the
+ * verdict comes first and the internal server never hears of a refused message. Beyond, it streams
+ * through a window, and only the final dot is withheld: a refusal then drops the internal
+ * connection in the middle of the data, which no server may take for a message.
+ *
+ * Rejected: opening the internal DATA for every message at once. It would save the held memory, but
+ * each refusal would cost an internal connection, and no header of ours could tell of the verdict.
+ */
+#include "proxy/txn.h"
+
+#include <string.h>
+
+#include "proxy/headers.h"
+
+/* The largest piece the decoder hands over at once: what a link's buffer holds, and stuffing. */
+#define PIECE_BYTES_MAX 16384
+
+static void on_relay_event(struct pst_relay_tx *tx, const struct pst_relay_event *event);
+static void on_task(struct pst_task *task);
+
+struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
+			    const struct pst_facts *facts, const struct pst_smtp_event *mail,
+			    const struct pst_txn_owner *owner, void *session)
+{
+	struct pst_txn *txn = pst_pool_get_zeroed(&txns->pool);
+
+	if (!txn)
+		return NULL;
+	txn->txns = txns;
+	txn->owner = owner;
+	txn->session = session;
+	txn->share.hold = txns->hold;
+	txn->arena.share = &txn->share;
+	txn->facts = *facts;
+	txn->facts.helo = pst_arena_copy(&txn->arena, facts->helo);
+	txn->facts.sender = pst_arena_copy(&txn->arena, mail->path.mailbox);
+	if (!(facts->set & PST_FACT_TRUSTED))
+		txn->share.client = pst_client_get(txns->clients, &facts->client);
+	if (!txn->facts.helo.at || !txn->facts.sender.at ||
+	    (!(facts->set & PST_FACT_TRUSTED) && !txn->share.client)) {
+		if (txn->share.client)
+			pst_client_put(txns->clients, txn->share.client);
+		pst_arena_free(&txn->arena);
+		pst_pool_put(&txns->pool, txn);
+		return NULL;
+	}
+	txn->conf = pst_proxy_conf_ref(conf);
+	txn->bytes_max = conf->policy.message_bytes_max;
+	txn->start_ms = txns->env->loop->now_ms;
+	txn->task.on_run = on_task;
+	pst_message_init(&txn->message, &txn->share, conf->header_bytes_max);
+	txn->tx = (struct pst_relay_tx){
+		.on_event = on_relay_event,
+		.conf = &conf->relay,
+		.identity = {txn->facts.client, txn->facts.helo, txn->facts.esmtp},
+		.sender = txn->facts.sender,
+		.size_bytes = mail->mail.size_bytes,
+		.eight_bit = mail->mail.body == PST_SMTP_BODY_8BITMIME,
+	};
+	pst_list_append(&txns->all, &txn->node);
+	pst_count(txns->env->counters, PST_COUNTER_transactions);
+	return txn;
+}
+
+/* ---- the record ------------------------------------------------------------------------------ */
+
+static const char *outcome_of(const struct pst_txn *txn, bool final_lost)
+{
+	if (txn->relay_code / 100 == 2)
+		return "delivered";
+	if (final_lost)
+		return "unknown";
+	if (txn->client_code / 100 == 5)
+		return "refused";
+	return txn->client_code ? "deferred" : "aborted";
+}
+
+static enum pst_counter counter_of(const char *outcome)
+{
+	switch (outcome[0]) {
+	case 'u':
+		return PST_COUNTER_unknown;
+	case 'r':
+		return PST_COUNTER_refused;
+	case 'a':
+		return PST_COUNTER_aborted;
+	default:
+		return outcome[2] == 'l' ? PST_COUNTER_delivered : PST_COUNTER_deferred;
+	}
+}
+
+#define LOG_RCPTS_MAX 10
+
+static void log_recipients(const struct pst_txn *txn, struct pst_log *log)
+{
+	uint32_t count = 0;
+
+	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt; rcpt = rcpt->next) {
+		if (!rcpt->accepted)
+			continue;
+		if (count++ < LOG_RCPTS_MAX)
+			pst_log_peer(log, "to", rcpt->relay.mailbox);
+	}
+	pst_log_u64(log, "rcpts", count);
+	if (txn->refused_count > 0)
+		pst_log_u64(log, "rcpts_refused", txn->refused_count);
+}
+
+static void record(struct pst_txn *txn, bool final_lost)
+{
+	const struct pst_proxy_env *env = txn->txns->env;
+	struct pst_log *log = env->log;
+	const char *outcome = outcome_of(txn, final_lost);
+
+	pst_count(env->counters, counter_of(outcome));
+	pst_log_begin(log, PST_LOG_INFO, "transaction");
+	pst_log_text(log, "id", txn->id);
+	pst_log_addr(log, "client", &txn->facts.client);
+	pst_log_peer(log, "helo", txn->facts.helo);
+	pst_log_peer(log, "from", txn->facts.sender);
+	log_recipients(txn, log);
+	pst_log_u64(log, "size", txn->facts.size_bytes);
+	pst_log_text(log, "verdict", txn->reason == PST_REASON_none ? "accept" : "refuse");
+	pst_log_text(log, "reason",
+		     txn->reason != PST_REASON_none
+			     ? pst_reason_reply((enum pst_reason)txn->reason)->name
+			     : pst_reason_reply((enum pst_reason)txn->rcpt_reason)->name);
+	if (txn->tx.server.family != PST_FAMILY_NONE)
+		pst_log_addr(log, "relay", &txn->tx.server);
+	if (txn->relay_code) {
+		pst_log_u64(log, "reply", txn->relay_code);
+		pst_log_peer(log, "reply_text",
+			     (struct pst_span){txn->relay_text, txn->relay_text_len});
+	}
+	if (txn->relay_trouble)
+		pst_log_text(log, "relay_trouble", txn->relay_trouble);
+	pst_log_text(log, "outcome", outcome);
+	pst_log_u64(log, "code", txn->client_code);
+	pst_log_u64(log, "ms", env->loop->now_ms - txn->start_ms);
+	pst_log_end(log);
+}
+
+/* Over: record it, let everything go; the memory is freed at the end of the turn. */
+static void close_txn(struct pst_txn *txn, bool final_lost)
+{
+	PST_BUG_ON(txn->phase == PST_TXN_OVER);
+	txn->phase = PST_TXN_OVER;
+	record(txn, final_lost);
+	pst_loop_forget(&txn->task);
+	pst_relay_end(&txn->tx);
+	pst_list_remove(&txn->node);
+	pst_list_append(&txn->txns->dead, &txn->node);
+}
+
+void pst_txns_reap(struct pst_txns *txns)
+{
+	struct pst_node *node;
+
+	while ((node = pst_list_pop(&txns->dead))) {
+		struct pst_txn *txn = PST_CONTAINER(node, struct pst_txn, node);
+
+		pst_message_free(&txn->message);
+		pst_arena_free(&txn->arena);
+		PST_BUG_ON(txn->share.page_count > 0);
+		if (txn->share.client)
+			pst_client_put(txns->clients, txn->share.client);
+		pst_proxy_conf_unref(txn->conf);
+		pst_pool_put(&txns->pool, txn);
+	}
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+static struct pst_smtp_reply reply_of(enum pst_reason reason)
+{
+	const struct pst_reason_reply *words = pst_reason_reply(reason);
+
+	return (struct pst_smtp_reply){
+		.code = words->code,
+		.enhanced = PST_SMTP_ENHANCED(words->class, words->subject, words->detail),
+		.text = words->text,
+	};
+}
+
+static void finish(struct pst_txn *txn, const struct pst_smtp_reply *reply, bool final_lost)
+{
+	void *session = txn->session;
+	const struct pst_txn_owner *owner = txn->owner;
+
+	if (session && reply)
+		txn->client_code = reply->code;
+	txn->session = NULL;
+	close_txn(txn, final_lost);
+	if (session)
+		owner->on_final(session, reply);
+}
+
+static void finish_for(struct pst_txn *txn, enum pst_reason reason, bool final_lost)
+{
+	struct pst_smtp_reply reply = reply_of(reason);
+
+	finish(txn, &reply, final_lost);
+}
+
+/* Remember the internal server's words for the record. */
+static void note_relay_reply(struct pst_txn *txn, const struct pst_relay_event *event)
+{
+	struct pst_span text = pst_span_sub(event->text, 0, sizeof(txn->relay_text));
+
+	txn->relay_code = event->code;
+	txn->relay_enhanced = event->enhanced;
+	txn->relay_text_len = (uint8_t)text.len;
+	if (text.len > 0)
+		memcpy(txn->relay_text, text.at, text.len);
+}
+
+/* The internal refusal in our words (or, where the owner wants it, in its own). The code is passed
+ * on; where the enhanced code is missing, stage and class make one.
+ *  in  area: for the text; borrowed by the reply */
+static struct pst_smtp_reply refusal(const struct pst_txn *txn, const struct pst_relay_event *event,
+				     bool at_rcpt, struct pst_buf *area)
+{
+	struct pst_smtp_reply reply = reply_of(PST_REASON_relay_refused);
+
+	if (event->ours || event->code == 421 || event->code < 400)
+		return reply_of(PST_REASON_relay_failed);
+	reply.code = event->code;
+	reply.enhanced = event->enhanced;
+	if (reply.enhanced.class == 0) {
+		reply.enhanced.class = (uint8_t)(event->code / 100);
+		if (event->code % 100 == 52)
+			reply.enhanced.subject = at_rcpt ? 2 : 3;
+		else
+			reply.enhanced.subject = at_rcpt ? 1 : 0;
+		reply.enhanced.detail = event->code % 100 == 52 ? (at_rcpt ? 2 : 4) : 0;
+	}
+	if (at_rcpt)
+		reply.text = PST_SPAN("Recipient refused by the internal mail server");
+	if (txn->route->text_pass && event->text.len > 0) {
+		pst_buf_put_escaped(area, event->text, 200);
+		reply.text = pst_buf_span(area);
+	}
+	return reply;
+}
+
+/* ---- recipients ------------------------------------------------------------------------------ */
+
+static void tell_recipient(struct pst_txn *txn, const struct pst_smtp_reply *reply)
+{
+	txn->rcpt_pending = false;
+	if (reply->code / 100 != 2)
+		txn->refused_count++;
+	if (txn->session)
+		txn->owner->on_recipient(txn->session, reply);
+}
+
+static void refuse_recipient(struct pst_txn *txn, enum pst_reason reason)
+{
+	txn->rcpt_reason = (uint8_t)reason;
+	txn->rcpt_pending = true;
+	pst_loop_resume(txn->txns->env->loop, &txn->task);
+}
+
+static enum pst_reason judge_recipient(struct pst_txn *txn, const struct pst_smtp_path *path,
+				       const struct pst_route **route)
+{
+	const struct pst_proxy_conf *conf = txn->conf;
+	struct pst_policy_rcpt rcpt = {
+		.mailbox = path->mailbox,
+		.domain = path->domain,
+		.routes_onward = pst_smtp_local_routes(path),
+	};
+
+	/* The core lets no bare local part pass but postmaster. */
+	if (path->flags & PST_SMTP_PATH_BARE)
+		*route = conf->relay.route_count > 0 ? &conf->relay.routes[0] : NULL;
+	else
+		*route = pst_relay_route(&conf->relay, path->domain);
+	rcpt.has_route = *route != NULL;
+	rcpt.routing_allowed = *route && (*route)->routing_allow;
+	rcpt.same_route = !txn->route || txn->route == *route;
+	return pst_policy_recipient(&conf->policy, &txn->facts, &rcpt);
+}
+
+static struct pst_rcpt *rcpt_new(struct pst_txn *txn, struct pst_span mailbox)
+{
+	struct pst_rcpt *rcpt = pst_arena_alloc(&txn->arena, sizeof(*rcpt));
+
+	if (!rcpt)
+		return NULL;
+	rcpt->relay.mailbox = pst_arena_copy(&txn->arena, mailbox);
+	if (!rcpt->relay.mailbox.at)
+		return NULL;
+	if (txn->rcpt_last)
+		txn->rcpt_last->next = rcpt;
+	else
+		txn->rcpts = rcpt;
+	txn->rcpt_last = rcpt;
+	return rcpt;
+}
+
+void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_path *path)
+{
+	const struct pst_route *route;
+	enum pst_reason reason = judge_recipient(txn, path, &route);
+
+	if (reason == PST_REASON_none && txn->relay_dead)
+		reason = PST_REASON_relay_failed;
+	if (reason != PST_REASON_none) {
+		refuse_recipient(txn, reason);
+		return;
+	}
+	txn->offered = rcpt_new(txn, path->mailbox);
+	if (!txn->offered) {
+		refuse_recipient(txn, PST_REASON_too_many_recipients);
+		return;
+	}
+	if (!txn->begun) {
+		txn->begun = true;
+		txn->tx.route = route;
+		pst_relay_begin(txn->txns->relay, &txn->tx);
+	}
+	txn->route = route;
+	txn->rcpt_pending = true;
+	txn->rcpt_reason = PST_REASON_none;
+	pst_relay_offer(&txn->tx, txn->offered->relay.mailbox);
+}
+
+static void on_recipient(struct pst_txn *txn, const struct pst_relay_event *event)
+{
+	struct pst_rcpt *rcpt = txn->offered;
+	struct pst_smtp_reply reply = {250, PST_SMTP_ENHANCED(2, 1, 5), PST_SPAN("Ok")};
+	uint8_t area[256];
+	struct pst_buf text;
+
+	txn->offered = NULL;
+	if (event->code / 100 == 2) {
+		rcpt->accepted = true;
+		if (txn->accepted_last)
+			txn->accepted_last->next = &rcpt->relay;
+		else
+			txn->tx.accepted = &rcpt->relay;
+		txn->accepted_last = &rcpt->relay;
+		txn->facts.rcpt_count++;
+	} else {
+		pst_buf_init(&text, area, sizeof(area));
+		reply = refusal(txn, event, true, &text);
+		txn->rcpt_reason = event->ours ? PST_REASON_relay_failed : PST_REASON_relay_refused;
+		note_relay_reply(txn, event);
+	}
+	tell_recipient(txn, &reply);
+}
+
+/* ---- data ------------------------------------------------------------------------------------ */
+
+bool pst_txn_data(struct pst_txn *txn)
+{
+	if (txn->relay_dead)
+		return false;
+	txn->phase = PST_TXN_COLLECT;
+	txn->relay_code = 0; /* of refused recipients, told already */
+	txn->relay_text_len = 0;
+	txn->rcpt_reason = PST_REASON_none;
+	return true;
+}
+
+/* The message will not be taken: read on to its end, keep nothing. */
+static void stop_taking(struct pst_txn *txn, enum pst_reason reason)
+{
+	txn->reason = (uint8_t)reason;
+	pst_message_free(&txn->message);
+	txn->paused = false;
+	if (txn->phase == PST_TXN_STREAM) {
+		pst_relay_end(&txn->tx);
+		txn->relay_dead = true;
+		txn->body_open = false;
+	}
+}
+
+static void learn(struct pst_txn *txn, const struct pst_smtp_data *data)
+{
+	if (data->bare_newline_count > 0)
+		txn->facts.set |= PST_FACT_BARE_NEWLINE;
+	if (data->nul_count > 0)
+		txn->facts.set |= PST_FACT_NUL;
+	if (data->line_bytes_max > 998)
+		txn->facts.set |= PST_FACT_LONG_LINE;
+	if (data->eight_bit)
+		txn->facts.set |= PST_FACT_EIGHT_BIT;
+}
+
+static bool write_trace(struct pst_txn *txn)
+{
+	struct pst_trace trace = {
+		.hostname = txn->conf->hostname,
+		.rcpt = txn->facts.rcpt_count == 1 ? txn->tx.accepted->mailbox : PST_SPAN_NONE,
+		.id = txn->id,
+		.wall_ms = txn->txns->env->loop->wall_ms,
+	};
+
+	if (pst_headers_write(&txn->message, &txn->facts, &trace) == 0)
+		return true;
+	txn->facts.set |= PST_FACT_OUT_OF_MEMORY;
+	return false;
+}
+
+static void begin_streaming(struct pst_txn *txn)
+{
+	enum pst_reason reason = pst_policy_message(&txn->conf->policy, &txn->facts);
+
+	if (reason == PST_REASON_none && !write_trace(txn))
+		reason = PST_REASON_memory;
+	if (reason != PST_REASON_none) {
+		stop_taking(txn, reason);
+		return;
+	}
+	txn->phase = PST_TXN_STREAM;
+	pst_count(txn->txns->env->counters, PST_COUNTER_streamed);
+	pst_relay_data(&txn->tx);
+}
+
+/* Write what there is, and the dot behind it once the message is good and whole. */
+static void pump(struct pst_txn *txn)
+{
+	bool with_dot = txn->phase == PST_TXN_COMMIT;
+	struct pst_span spans[PST_NET_SPANS_MAX - 1];
+	uint32_t count;
+
+	if (!txn->body_open)
+		return;
+	if (with_dot && txn->session && !txn->owner->client_is_there(txn->session)) {
+		finish(txn, NULL, false);
+		return;
+	}
+	while ((count = pst_message_spans(&txn->message, &txn->cursor, with_dot, spans,
+					  PST_COUNT(spans))) > 0) {
+		uint64_t total = 0;
+		int64_t sent = pst_relay_write(&txn->tx, spans, count);
+
+		if (sent < 0) {
+			txn->body_open = false;
+			return;
+		}
+		for (uint32_t i = 0; i < count; i++)
+			total += spans[i].len;
+		pst_message_advance(&txn->message, &txn->cursor, (uint64_t)sent, !txn->tx.body_kept);
+		if ((uint64_t)sent < total)
+			break;
+	}
+	if (with_dot && pst_message_at_end(&txn->cursor)) {
+		txn->phase = PST_TXN_FINAL;
+		pst_relay_dot_written(&txn->tx);
+		pst_message_free(&txn->message);
+	}
+}
+
+/* Another piece could be kept now. */
+static bool has_room(const struct pst_txn *txn)
+{
+	return txn->message.body_bytes < PST_TXN_WINDOW_BYTES &&
+	       pst_message_has_room(&txn->message, PIECE_BYTES_MAX);
+}
+
+static void take_piece(struct pst_txn *txn, struct pst_span wire)
+{
+	bool header_was_done = txn->message.header_done;
+
+	if (pst_message_append(&txn->message, wire) < 0) {
+		txn->facts.set |= PST_FACT_OUT_OF_MEMORY;
+		stop_taking(txn, PST_REASON_memory);
+		return;
+	}
+	if (!header_was_done && txn->message.header_done)
+		pst_headers_look(&txn->message, &txn->facts, txn->conf->hostname);
+	if (txn->phase == PST_TXN_COLLECT && txn->message.header_done &&
+	    (txn->message.bytes > txn->conf->hold_bytes_max ||
+	     !pst_message_has_room(&txn->message, PIECE_BYTES_MAX)))
+		begin_streaming(txn);
+}
+
+bool pst_txn_body(struct pst_txn *txn, struct pst_span wire, const struct pst_smtp_data *data)
+{
+	txn->facts.size_bytes += wire.len;
+	learn(txn, data);
+	if (txn->reason != PST_REASON_none)
+		return true;
+	if (txn->facts.size_bytes > txn->bytes_max) {
+		txn->facts.set |= PST_FACT_OVERSIZE;
+		stop_taking(txn, PST_REASON_message_size);
+		return true;
+	}
+	if (wire.len > 0)
+		take_piece(txn, wire);
+	if (txn->phase != PST_TXN_STREAM || txn->reason != PST_REASON_none)
+		return true;
+	pump(txn);
+	if (has_room(txn))
+		return true;
+	if (txn->message.body_bytes == 0) {
+		/* Nothing is under way that could make room. */
+		stop_taking(txn, PST_REASON_memory);
+		return true;
+	}
+	txn->paused = true;
+	return false;
+}
+
+void pst_txn_end(struct pst_txn *txn, const struct pst_smtp_data *data)
+{
+	bool streaming = txn->phase == PST_TXN_STREAM;
+
+	learn(txn, data);
+	if (!txn->message.header_done && txn->reason == PST_REASON_none) {
+		pst_message_end(&txn->message);
+		pst_headers_look(&txn->message, &txn->facts, txn->conf->hostname);
+	}
+	if (txn->reason == PST_REASON_none)
+		txn->reason = (uint8_t)pst_policy_message(&txn->conf->policy, &txn->facts);
+	if (txn->reason == PST_REASON_none && !streaming && !write_trace(txn))
+		txn->reason = PST_REASON_memory;
+	txn->phase = PST_TXN_COMMIT;
+	if (txn->reason == PST_REASON_none && !txn->relay_dead && !streaming) {
+		txn->tx.body_kept = true;
+		pst_relay_data(&txn->tx);
+	} else {
+		pst_loop_resume(txn->txns->env->loop, &txn->task);
+	}
+}
+
+static void on_task(struct pst_task *task)
+{
+	struct pst_txn *txn = PST_CONTAINER(task, struct pst_txn, task);
+
+	if (txn->rcpt_pending && !txn->offered) {
+		struct pst_smtp_reply reply = reply_of((enum pst_reason)txn->rcpt_reason);
+
+		tell_recipient(txn, &reply);
+	} else if (txn->phase == PST_TXN_COMMIT && txn->reason == PST_REASON_relay_refused) {
+		uint8_t area[256];
+		struct pst_buf text;
+		struct pst_relay_event event = {
+			.code = txn->relay_code,
+			.enhanced = txn->relay_enhanced,
+			.text = {txn->relay_text, txn->relay_text_len},
+		};
+		struct pst_smtp_reply reply;
+
+		pst_buf_init(&text, area, sizeof(area));
+		reply = refusal(txn, &event, false, &text);
+		finish(txn, &reply, false);
+	} else if (txn->phase == PST_TXN_COMMIT && txn->reason != PST_REASON_none) {
+		finish_for(txn, (enum pst_reason)txn->reason, false);
+	} else if (txn->phase == PST_TXN_COMMIT && txn->relay_dead) {
+		finish_for(txn, PST_REASON_relay_failed, false);
+	} else if (txn->phase == PST_TXN_COMMIT) {
+		pump(txn);
+	}
+}
+
+/* ---- the internal half ----------------------------------------------------------------------- */
+
+static void tell_room(struct pst_txn *txn)
+{
+	if (!txn->paused || (txn->reason == PST_REASON_none && !has_room(txn)))
+		return;
+	txn->paused = false;
+	if (txn->session)
+		txn->owner->on_room(txn->session);
+}
+
+/* A refusal while the client is still sending waits for the true end of data. */
+static void refused_inside(struct pst_txn *txn, const struct pst_relay_event *event)
+{
+	uint8_t area[256];
+	struct pst_buf text;
+	struct pst_smtp_reply reply;
+
+	note_relay_reply(txn, event);
+	if (txn->phase == PST_TXN_STREAM) {
+		bool was_paused = txn->paused;
+
+		stop_taking(txn, PST_REASON_relay_refused);
+		txn->paused = was_paused;
+		tell_room(txn);
+		return;
+	}
+	pst_buf_init(&text, area, sizeof(area));
+	reply = refusal(txn, event, false, &text);
+	txn->reason = PST_REASON_relay_refused;
+	finish(txn, &reply, false);
+}
+
+static void on_data_reply(struct pst_txn *txn, const struct pst_relay_event *event)
+{
+	if (event->code != 354) {
+		refused_inside(txn, event);
+		return;
+	}
+	txn->body_open = true;
+	txn->cursor = (struct pst_message_cursor){0};
+	pump(txn);
+	if (txn->phase == PST_TXN_STREAM)
+		tell_room(txn);
+}
+
+static void on_final(struct pst_txn *txn, const struct pst_relay_event *event)
+{
+	struct pst_smtp_reply reply = {250, PST_SMTP_ENHANCED(2, 0, 0), PST_SPAN("Ok, delivered")};
+
+	if (event->code / 100 != 2) {
+		refused_inside(txn, event);
+		return;
+	}
+	note_relay_reply(txn, event);
+	finish(txn, &reply, false);
+}
+
+static void on_failed(struct pst_txn *txn, const struct pst_relay_event *event)
+{
+	bool was_paused = txn->paused;
+
+	txn->relay_dead = true;
+	txn->relay_trouble = event->reason;
+	txn->body_open = false;
+	switch ((enum pst_txn_phase)txn->phase) {
+	case PST_TXN_ENVELOPE:
+		if (txn->offered) {
+			struct pst_smtp_reply reply = reply_of(PST_REASON_relay_failed);
+
+			txn->offered = NULL;
+			txn->rcpt_reason = PST_REASON_relay_failed;
+			tell_recipient(txn, &reply);
+		}
+		break;
+	case PST_TXN_STREAM:
+		stop_taking(txn, PST_REASON_relay_failed);
+		txn->paused = was_paused;
+		tell_room(txn);
+		break;
+	case PST_TXN_COMMIT:
+		if (txn->reason != PST_REASON_none)
+			break; /* the task is about to tell that */
+		/* fall through */
+	case PST_TXN_FINAL:
+		txn->reason = PST_REASON_relay_failed;
+		finish_for(txn, PST_REASON_relay_failed, event->final_lost);
+		break;
+	case PST_TXN_COLLECT: /* told at the end of data */
+	case PST_TXN_OVER:
+		break;
+	}
+}
+
+static void on_relay_event(struct pst_relay_tx *tx, const struct pst_relay_event *event)
+{
+	struct pst_txn *txn = PST_CONTAINER(tx, struct pst_txn, tx);
+
+	switch (event->kind) {
+	case PST_RELAY_RCPT:
+		on_recipient(txn, event);
+		break;
+	case PST_RELAY_DATA:
+		on_data_reply(txn, event);
+		break;
+	case PST_RELAY_WRITABLE:
+		pump(txn);
+		if (txn->phase == PST_TXN_STREAM)
+			tell_room(txn);
+		break;
+	case PST_RELAY_FINAL:
+		on_final(txn, event);
+		break;
+	case PST_RELAY_FAILED:
+		on_failed(txn, event);
+		break;
+	}
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+void pst_txn_leave(struct pst_txn *txn, uint16_t code)
+{
+	txn->session = NULL;
+	txn->client_code = code;
+	if (txn->phase != PST_TXN_FINAL)
+		close_txn(txn, false);
+}
+
+void pst_txn_kill(struct pst_txn *txn)
+{
+	txn->session = NULL;
+	close_txn(txn, txn->phase == PST_TXN_FINAL);
+}

@@ -1,0 +1,129 @@
+/* proxy/txn.h - one transaction: from MAIL to the final reply
+ *
+ * Layer: proxy. Uses: relay, policy, mail, facts, loop, base. Spec: RFC 5321 section 4.5.2, 6.1.
+ * Concept: joins the envelope, the message, the internal half (relay) and the verdict. It asks its
+ * session nothing but whether the client is still there, and tells it three things: a recipient's
+ * answer, that there is room for more body, and the final answer. After the dot has left for the
+ * internal server the transaction no longer needs its session: if the client goes, or our own cap
+ * passes, it lives on alone until the internal server's word is known, and records it.
+ * The one rule (P1): a 2xx final answer is told only from an internal 2xx.
+ * Memory: a pooled struct; everything else is charged to its share of the hold pool.
+ */
+#ifndef PST_PROXY_TXN_H
+#define PST_PROXY_TXN_H
+
+#include "facts/facts.h"
+#include "policy/policy.h"
+#include "proxy/message.h"
+#include "proxy/proxy.h"
+#include "relay/relay.h"
+#include "smtp/server.h"
+
+#define PST_TXN_ID_SIZE 24 /* with its NUL */
+#define PST_TXN_WINDOW_BYTES 65536 /* a streamed message waits inside at most so much */
+
+struct pst_txn;
+
+/* What a transaction tells its session. Never inside a call of the session's. Replies are borrowed
+ * for the call. */
+struct pst_txn_owner {
+	void (*on_recipient)(void *session, const struct pst_smtp_reply *reply);
+	void (*on_room)(void *session);
+	/* The transaction is over and must not be touched again. A NULL reply: the client was found
+	 * to be gone before the dot. */
+	void (*on_final)(void *session, const struct pst_smtp_reply *reply);
+	/* Asked just before the dot is released. */
+	bool (*client_is_there)(void *session);
+};
+
+enum pst_txn_phase {
+	PST_TXN_ENVELOPE,
+	PST_TXN_COLLECT, /* data is coming in and is held */
+	PST_TXN_STREAM,  /* data is coming in and goes on; the end is withheld */
+	PST_TXN_COMMIT,  /* all data is here, the verdict is good; goes on with the dot */
+	PST_TXN_FINAL,   /* the dot has left: only the internal server knows */
+	PST_TXN_OVER,
+};
+
+struct pst_rcpt {
+	struct pst_relay_rcpt relay;
+	struct pst_rcpt *next; /* all that were offered, accepted or not */
+	bool accepted;
+};
+
+/* What all transactions of a proxy share. */
+struct pst_txns {
+	const struct pst_proxy_env *env;
+	struct pst_relay *relay;
+	struct pst_hold *hold;
+	struct pst_clients *clients;
+	struct pst_pool pool;
+	struct pst_list all;
+	struct pst_list dead; /* reaped at the end of the turn */
+};
+
+struct pst_txn {
+	struct pst_txns *txns;
+	struct pst_node node;
+	const struct pst_txn_owner *owner;
+	void *session; /* NULL: alone */
+	struct pst_proxy_conf *conf;
+	struct pst_facts facts;
+	struct pst_relay_tx tx;
+	struct pst_share share;
+	struct pst_arena arena;
+	struct pst_message message;
+	struct pst_message_cursor cursor;
+	const struct pst_route *route;
+	struct pst_rcpt *rcpts, *rcpt_last, *offered;
+	struct pst_relay_rcpt *accepted_last;
+	struct pst_task task; /* goes on, or tells, what is known without asking */
+	uint64_t start_ms;
+	uint64_t bytes_max;
+	uint8_t phase;  /* enum pst_txn_phase */
+	uint8_t reason; /* enum pst_reason: why the message will be refused at its end */
+	uint8_t rcpt_reason;  /* and the recipient at hand */
+	bool rcpt_pending;    /* its answer is owed */
+	bool begun;           /* the internal half */
+	bool body_open;       /* 354 was given inside */
+	bool relay_dead;      /* the internal half can only be ended */
+	bool paused;          /* on_room is owed */
+	uint16_t refused_count;
+	uint16_t client_code; /* what the client was told at the end */
+	uint16_t relay_code;  /* the internal server's last word */
+	uint8_t relay_text_len;
+	uint8_t relay_text[96];
+	struct pst_smtp_enhanced relay_enhanced;
+	const char *relay_trouble;
+	char id[PST_TXN_ID_SIZE];
+};
+
+/* Begin at an accepted MAIL. Client, helo and counts of `facts` are copied; the owner writes the id
+ * and, where less than the configuration's is offered, bytes_max.
+ *  ret the transaction, or NULL: at a bound */
+struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
+			    const struct pst_facts *facts, const struct pst_smtp_event *mail,
+			    const struct pst_txn_owner *owner, void *session) PST_MUST_CHECK;
+
+/* A recipient: on_recipient follows. */
+void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_path *path);
+/* Our 354 is about to be said; ret false: nothing can be delivered, answer 451 instead. */
+bool pst_txn_data(struct pst_txn *txn) PST_MUST_CHECK;
+/* The next decoded piece, and what the decoder has noticed so far. Always taken.
+ *  ret false: pause until on_room */
+bool pst_txn_body(struct pst_txn *txn, struct pst_span wire, const struct pst_smtp_data *data)
+	PST_MUST_CHECK;
+/* The true end; on_final follows. */
+void pst_txn_end(struct pst_txn *txn, const struct pst_smtp_data *data);
+
+/* RSET, EHLO, QUIT, a lost client, a deadline: the session lets go. Before the dot the transaction
+ * ends undelivered; after it, it goes on alone.
+ *  in  code: what the client was told instead of a final answer, 0 for nothing */
+void pst_txn_leave(struct pst_txn *txn, uint16_t code);
+
+/* The process ends: whatever the phase, stop and record. */
+void pst_txn_kill(struct pst_txn *txn);
+
+void pst_txns_reap(struct pst_txns *txns);
+
+#endif

@@ -1,0 +1,244 @@
+/* relay/relay.c - internal servers, what they offer, and who waits for them */
+#include "relay/relay_priv.h"
+
+static void on_turn_end(struct pst_turn_hook *hook)
+{
+	struct pst_relay *relay = PST_CONTAINER(hook, struct pst_relay, hook);
+	struct pst_node *node;
+
+	while ((node = pst_list_pop(&relay->dead)))
+		pst_pool_put(&relay->conn_pool, PST_CONTAINER(node, struct pst_relay_conn, node));
+}
+
+static void on_probe(struct pst_timer *timer)
+{
+	struct pst_relay *relay = PST_CONTAINER(timer, struct pst_relay, probe_timer);
+
+	if (relay->conf && !relay->quiesced)
+		pst_relay_probe(relay, relay->conf);
+}
+
+uint32_t pst_relay_connection_max(const struct pst_relay_conf *conf, uint32_t session_count_max)
+{
+	uint64_t count = 0;
+
+	for (uint32_t i = 0; i < conf->route_count; i++)
+		count += (uint64_t)conf->routes[i].connection_max * conf->routes[i].server_count;
+	/* Twice the sessions: a reply may be awaited that its client did not wait for. */
+	return (uint32_t)PST_MIN(count, 2 * (uint64_t)session_count_max + 8);
+}
+
+uint32_t pst_relay_connection_bytes(void)
+{
+	return sizeof(struct pst_relay_conn);
+}
+
+int pst_relay_new(const struct pst_relay_env *env, uint32_t connection_max, struct pst_relay **out)
+{
+	struct pst_relay *relay = pst_mem_alloc(env->mem, sizeof(*relay));
+
+	if (!relay)
+		return -PST_E_NOMEM;
+	relay->env = *env;
+	pst_pool_init(&relay->conn_pool, "relay-connection", env->mem,
+		      sizeof(struct pst_relay_conn), connection_max, 4);
+	pst_list_init(&relay->servers);
+	pst_list_init(&relay->conns);
+	pst_list_init(&relay->dead);
+	relay->hook.on_turn_end = on_turn_end;
+	relay->probe_timer.on_due = on_probe;
+	pst_loop_hook(env->loop, &relay->hook);
+	*out = relay;
+	return 0;
+}
+
+void pst_relay_free(struct pst_relay *relay)
+{
+	struct pst_node *node;
+
+	pst_relay_abandon(relay);
+	on_turn_end(&relay->hook);
+	PST_BUG_ON(relay->conn_pool.used_count > 0);
+	while ((node = pst_list_pop(&relay->servers))) {
+		struct pst_relay_server *server = PST_CONTAINER(node, struct pst_relay_server, node);
+
+		pst_mem_free(relay->env.mem, server, sizeof(*server));
+	}
+	pst_loop_unhook(&relay->hook);
+	pst_pool_fini(&relay->conn_pool);
+	pst_mem_free(relay->env.mem, relay, sizeof(*relay));
+}
+
+static struct pst_relay_server *find_server(const struct pst_relay *relay,
+					    const struct pst_addr *addr)
+{
+	const struct pst_list *list = &relay->servers;
+
+	for (struct pst_node *n = pst_list_first(list); n; n = pst_list_next(list, n)) {
+		struct pst_relay_server *server = PST_CONTAINER(n, struct pst_relay_server, node);
+
+		if (pst_addr_eq(&server->addr, addr) && server->addr.port == addr->port)
+			return server;
+	}
+	return NULL;
+}
+
+struct pst_relay_server *pst_relay_server_get(struct pst_relay *relay, const struct pst_addr *addr)
+{
+	struct pst_relay_server *server = find_server(relay, addr);
+
+	if (server)
+		return server;
+	if (relay->server_count == PST_ROUTES_MAX * PST_ROUTE_SERVERS_MAX)
+		return NULL;
+	server = pst_mem_alloc(relay->env.mem, sizeof(*server));
+	if (!server)
+		return NULL;
+	server->addr = *addr;
+	pst_list_init(&server->idle);
+	pst_list_init(&server->waiting);
+	pst_list_init(&server->quiet);
+	pst_list_append(&relay->servers, &server->node);
+	relay->server_count++;
+	return server;
+}
+
+/* Every server of the configuration, once for each route that names it. */
+static const struct pst_addr *server_addr(const struct pst_relay_conf *conf, uint32_t *route,
+					  uint32_t *index)
+{
+	while (*route < conf->route_count) {
+		if (*index < conf->routes[*route].server_count)
+			return &conf->routes[*route].servers[(*index)++];
+		(*route)++;
+		*index = 0;
+	}
+	return NULL;
+}
+
+void pst_relay_probe(struct pst_relay *relay, const struct pst_relay_conf *conf)
+{
+	uint64_t now_ms = relay->env.loop->now_ms;
+	const struct pst_addr *addr;
+	uint32_t route = 0, index = 0;
+	bool unseen = false;
+
+	relay->conf = conf;
+	while ((addr = server_addr(conf, &route, &index))) {
+		struct pst_relay_server *server = pst_relay_server_get(relay, addr);
+
+		if (!server)
+			continue;
+		unseen |= !server->seen;
+		if (server->conn_count > 0)
+			continue;
+		if (!server->seen || now_ms - server->seen_ms >= PST_RELAY_PROBE_MS)
+			(void)pst_relay_conn_open(relay, server);
+	}
+	pst_timer_set(relay->env.loop, &relay->probe_timer,
+		      now_ms + (unseen ? PST_RELAY_REPROBE_MS : PST_RELAY_PROBE_MS));
+}
+
+void pst_relay_quiesce(struct pst_relay *relay)
+{
+	struct pst_list *list = &relay->servers;
+
+	relay->quiesced = true;
+	pst_timer_cancel(relay->env.loop, &relay->probe_timer);
+	for (struct pst_node *n = pst_list_first(list); n; n = pst_list_next(list, n)) {
+		struct pst_relay_server *server = PST_CONTAINER(n, struct pst_relay_server, node);
+		struct pst_node *idle;
+
+		while ((idle = pst_list_first(&server->idle)))
+			pst_relay_conn_quit(PST_CONTAINER(idle, struct pst_relay_conn, node));
+	}
+}
+
+void pst_relay_abandon(struct pst_relay *relay)
+{
+	struct pst_node *node;
+
+	relay->quiesced = true;
+	pst_timer_cancel(relay->env.loop, &relay->probe_timer);
+	while ((node = pst_list_first(&relay->conns)))
+		pst_relay_conn_drop(PST_CONTAINER(node, struct pst_relay_conn, all_node));
+}
+
+uint32_t pst_relay_connection_count(const struct pst_relay *relay)
+{
+	return relay->conn_pool.used_count;
+}
+
+static bool route_offers(const struct pst_relay *relay, const struct pst_route *route,
+			 struct pst_smtp_caps *caps)
+{
+	bool seen = false;
+
+	for (uint32_t i = 0; i < route->server_count; i++) {
+		const struct pst_relay_server *server = find_server(relay, &route->servers[i]);
+
+		if (!server || !server->seen)
+			continue;
+		seen = true;
+		caps->set &= server->caps.set;
+		if ((server->caps.set & PST_SMTP_CAP_SIZE) && server->caps.size_bytes > 0 &&
+		    (caps->size_bytes == 0 || server->caps.size_bytes < caps->size_bytes))
+			caps->size_bytes = server->caps.size_bytes;
+	}
+	return seen;
+}
+
+struct pst_smtp_caps pst_relay_offers(const struct pst_relay *relay,
+				      const struct pst_relay_conf *conf)
+{
+	struct pst_smtp_caps caps = {.set = UINT32_MAX};
+
+	for (uint32_t i = 0; i < conf->route_count; i++)
+		if (!route_offers(relay, &conf->routes[i], &caps))
+			caps.set = 0;
+	return caps;
+}
+
+/* How well a domain pattern fits: 0 not at all; an exact name beats any suffix. */
+static uint32_t fit(struct pst_span pattern, struct pst_span domain)
+{
+	if (pst_span_eq(pattern, PST_SPAN("*")))
+		return 1;
+	if (pattern.len > 0 && pattern.at[0] == '.')
+		return domain.len > pattern.len && pst_span_ends_nocase(domain, pattern)
+			       ? 1 + pattern.len
+			       : 0;
+	return pst_span_eq_nocase(pattern, domain) ? UINT32_MAX : 0;
+}
+
+const struct pst_route *pst_relay_route(const struct pst_relay_conf *conf, struct pst_span domain)
+{
+	const struct pst_route *best = NULL;
+	uint32_t best_fit = 0;
+
+	for (uint32_t i = 0; i < conf->route_count; i++) {
+		const struct pst_route *route = &conf->routes[i];
+
+		for (uint32_t k = 0; k < route->domain_count; k++) {
+			uint32_t this_fit = fit(route->domains[k], domain);
+
+			if (this_fit > best_fit) {
+				best = route;
+				best_fit = this_fit;
+			}
+		}
+	}
+	return best;
+}
+
+void pst_relay_serve_waiting(struct pst_relay_server *server)
+{
+	struct pst_node *node = pst_list_first(&server->waiting);
+
+	struct pst_relay_tx *tx;
+
+	if (!node)
+		return;
+	tx = PST_CONTAINER(node, struct pst_relay_tx, node);
+	pst_loop_resume(tx->relay->env.loop, &tx->task);
+}

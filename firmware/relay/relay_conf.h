@@ -1,0 +1,49 @@
+/* relay/relay_conf.h - what the owner says about internal servers
+ *
+ * Layer: relay. Uses: base.
+ * Memory: arrays and spans belong to the configuration generation that holds this struct.
+ */
+#ifndef PST_RELAY_RELAY_CONF_H
+#define PST_RELAY_RELAY_CONF_H
+
+#include "base/addr.h"
+
+#define PST_ROUTES_MAX 64
+#define PST_ROUTE_SERVERS_MAX 8
+#define PST_ROUTE_DOMAINS_MAX 256
+
+/* How the internal server learns who the client is. */
+enum pst_relay_pass {
+	PST_RELAY_PASS_AUTO,     /* the best that the server offers, else a warning */
+	PST_RELAY_PASS_XFORWARD, /* XFORWARD where offered */
+	PST_RELAY_PASS_NONE,
+};
+
+struct pst_route {
+	/* Lower-case domains; ".example.org" takes all subdomains; "*" takes every domain. */
+	const struct pst_span *domains;
+	uint32_t domain_count;
+	struct pst_addr servers[PST_ROUTE_SERVERS_MAX]; /* in order of preference */
+	uint32_t server_count;
+	uint32_t connection_max; /* to each server, busy and idle */
+	enum pst_relay_pass pass;
+	bool routing_allow; /* local parts with % ! @ are passed on */
+	bool text_pass;     /* the internal server's refusal texts are passed on */
+};
+
+struct pst_relay_conf {
+	const struct pst_route *routes;
+	uint32_t route_count;
+	struct pst_span hostname; /* for EHLO */
+	uint32_t connect_ms;      /* TCP connect, greeting and EHLO, each */
+	uint32_t command_ms;      /* any other reply before the dot */
+	uint32_t final_ms;        /* the reply to the dot, whatever happens outside */
+	uint32_t noop_ms;         /* a waiting transaction says NOOP this often */
+	uint32_t noop_count_max;
+	uint32_t idle_ms;         /* an unused connection is closed after this */
+	uint32_t life_ms;         /* and any after this */
+	uint32_t message_count_max; /* or after so many messages */
+	uint32_t refusal_count_max; /* or so many refusals since its last delivery */
+};
+
+#endif
