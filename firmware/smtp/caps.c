@@ -82,6 +82,19 @@ void pst_smtp_caps_learn(struct pst_smtp_caps *caps, struct pst_span line)
 	caps->set |= KEYWORDS[i].cap;
 }
 
+static int xforward_put(struct pst_buf *out, uint32_t set)
+{
+	int failed = 0;
+
+	for (uint32_t i = 0; i < PST_COUNT(ATTRIBUTES); i++) {
+		if (!(set & ATTRIBUTES[i].attribute))
+			continue;
+		failed |= pst_buf_put_byte(out, ' ');
+		failed |= pst_buf_put(out, ATTRIBUTES[i].name);
+	}
+	return failed;
+}
+
 int pst_smtp_caps_put(struct pst_buf *out, struct pst_span hostname,
 		      const struct pst_smtp_caps *caps)
 {
@@ -101,17 +114,13 @@ int pst_smtp_caps_put(struct pst_buf *out, struct pst_span hostname,
 			failed |= pst_buf_put_byte(&list, ' ');
 			failed |= pst_buf_put_u64(&list, caps->size_bytes);
 		}
-		for (uint32_t k = 0; KEYWORDS[i].value == VALUE_XFORWARD && k < PST_COUNT(ATTRIBUTES);
-		     k++) {
-			if (!(caps->xforward & ATTRIBUTES[k].attribute))
-				continue;
-			failed |= pst_buf_put_byte(&list, ' ');
-			failed |= pst_buf_put(&list, ATTRIBUTES[k].name);
-		}
+		if (KEYWORDS[i].value == VALUE_XFORWARD)
+			failed |= xforward_put(&list, caps->xforward);
 	}
 	PST_BUG_ON(failed);
 	rest = pst_buf_span(&list);
-	if (hostname.len > PST_SMTP_HOSTNAME_MAX || pst_buf_room(out) < 4 + hostname.len + rest.len + 2)
+	if (hostname.len > PST_SMTP_HOSTNAME_MAX ||
+	    pst_buf_room(out) < 4 + hostname.len + rest.len + 2)
 		return -PST_E_FULL;
 	failed = pst_buf_put(out, rest.len ? PST_SPAN("250-") : PST_SPAN("250 "));
 	failed |= pst_buf_put(out, hostname);

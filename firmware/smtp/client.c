@@ -49,14 +49,16 @@ static int command_put(struct pst_smtp_client *core, struct pst_buf *out,
 	return 0;
 }
 
-int pst_smtp_client_ehlo(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span hostname)
+int pst_smtp_client_ehlo(struct pst_smtp_client *core, struct pst_buf *out,
+			 struct pst_span hostname)
 {
 	const struct pst_span parts[] = {PST_SPAN("EHLO "), hostname};
 
 	return command_put(core, out, PST_SMTP_CMD_EHLO, parts, PST_COUNT(parts));
 }
 
-int pst_smtp_client_helo(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span hostname)
+int pst_smtp_client_helo(struct pst_smtp_client *core, struct pst_buf *out,
+			 struct pst_span hostname)
 {
 	const struct pst_span parts[] = {PST_SPAN("HELO "), hostname};
 

@@ -43,7 +43,7 @@ struct pst_smtp_client_event {
 	enum pst_smtp_command command;
 	uint16_t code;
 	struct pst_smtp_enhanced enhanced;
-	struct pst_span text; /* first line's text without codes: peer bytes, never to be passed on raw */
+	struct pst_span text; /* first line's, without codes: peer bytes, never passed on raw */
 };
 
 /* Whom XFORWARD speaks of. Empty spans and addresses become [UNAVAILABLE]. */
@@ -57,11 +57,11 @@ struct pst_smtp_identity {
 void pst_smtp_client_init(struct pst_smtp_client *core);
 
 /* Append a command.
- *  ret 0 | -PST_E_FULL: nothing was appended, either the buffer or the list of due replies is full */
-int pst_smtp_client_ehlo(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span hostname)
-	PST_MUST_CHECK;
-int pst_smtp_client_helo(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span hostname)
-	PST_MUST_CHECK;
+ *  ret 0 | -PST_E_FULL: nothing was appended; the buffer, or the list of due replies, is full */
+int pst_smtp_client_ehlo(struct pst_smtp_client *core, struct pst_buf *out,
+			 struct pst_span hostname) PST_MUST_CHECK;
+int pst_smtp_client_helo(struct pst_smtp_client *core, struct pst_buf *out,
+			 struct pst_span hostname) PST_MUST_CHECK;
 /* Only the attributes that core->caps.xforward names (there must be one); one command of at most
  * 512 octets. What is unknown, or too long to fit, is [UNAVAILABLE]. */
 int pst_smtp_client_xforward(struct pst_smtp_client *core, struct pst_buf *out,

@@ -59,7 +59,7 @@ static uint32_t scan(const uint8_t *at, uint32_t from, uint32_t len, bool eight_
 
 static void line_grew(struct pst_smtp_data *data, uint32_t len)
 {
-	data->line_bytes = len > UINT32_MAX - data->line_bytes ? UINT32_MAX : data->line_bytes + len;
+	data->line_bytes += PST_MIN(len, UINT32_MAX - data->line_bytes);
 	data->line_bytes_max = PST_MAX(data->line_bytes_max, data->line_bytes);
 }
 

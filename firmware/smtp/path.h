@@ -17,15 +17,15 @@
 
 enum pst_smtp_path_flag {
 	PST_SMTP_PATH_NULL = 1,    /* <> */
-	PST_SMTP_PATH_QUOTED = 2,  /* the local part is a quoted string (quotes included in local) */
-	PST_SMTP_PATH_LITERAL = 4, /* the domain is an address literal; `address` is set if it is IP */
+	PST_SMTP_PATH_QUOTED = 2,  /* the local part is a quoted string, quotes included */
+	PST_SMTP_PATH_LITERAL = 4, /* the domain is an address literal; `address` is set */
 	PST_SMTP_PATH_UTF8 = 8,    /* holds bytes above 127: needs SMTPUTF8 */
 	PST_SMTP_PATH_BARE = 16,   /* no domain: <postmaster>, or another bare local part */
 	PST_SMTP_PATH_ROUTE = 32,  /* a source route was there and is left out of the result */
 };
 
 struct pst_smtp_path {
-	struct pst_span mailbox; /* local@domain as it stood, without route and brackets; empty for <> */
+	struct pst_span mailbox; /* local@domain as it stood, no route or brackets; empty for <> */
 	struct pst_span local;   /* as it stood, quotes and backslashes included */
 	struct pst_span domain;  /* as it stood, brackets of a literal included; empty if bare */
 	struct pst_addr address; /* of an IPv4 or IPv6 literal */

@@ -22,8 +22,8 @@ struct pst_smtp_reply {
 	struct pst_span text;
 };
 
-/* "550 5.1.1 text\r\n"; control bytes in the text become '?'. Greeting, HELO, EHLO and 354 replies carry no enhanced code (RFC 2034
- * section 4): leave the class 0 there.
+/* "550 5.1.1 text\r\n"; control bytes in the text become '?'. Greeting, HELO, EHLO and 354 replies
+ * carry no enhanced code (RFC 2034 section 4): leave the class 0 there.
  *  ret 0 | -PST_E_FULL */
 int pst_smtp_reply_put(struct pst_buf *out, const struct pst_smtp_reply *reply) PST_MUST_CHECK;
 

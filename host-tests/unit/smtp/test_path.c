@@ -29,7 +29,7 @@ static struct pst_span copy_of(struct pst_span span)
 
 static void assert_span(struct pst_span got, const char *want, struct pst_span in)
 {
-	if (got.len != strlen(want) || memcmp(got.at, want, got.len) != 0) {
+	if (got.len != strlen(want) || (got.len && memcmp(got.at, want, got.len) != 0)) {
 		print_error("%.*s: got \"%.*s\", want \"%s\"\n", (int)in.len, (const char *)in.at,
 			    (int)got.len, (const char *)got.at, want);
 		fail();
