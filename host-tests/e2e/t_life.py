@@ -309,7 +309,7 @@ def no_relay(t):
 
 
 @table([('help', ['--help'], 0, 'run'), ('version', ['--version'], 0, r'\d+\.\d+'),
-        ('nothing', [], None, 'run'), ('unknown', ['frobnicate'], None, 'frobnicate'),
+        ('nothing', [], None, '--help'), ('unknown', ['frobnicate'], None, 'frobnicate'),
         ('bad-option', ['run', '--frobnicate'], None, 'frobnicate')])
 def usage(t, name, arguments, wanted, pattern):
     status, out, err = subcommand(t, *arguments)

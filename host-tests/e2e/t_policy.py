@@ -10,7 +10,7 @@ from support.harness import check, equal, table, test
 from support.proc import wait_until
 
 START = [(None, 220), ('EHLO c.example', 250), ('MAIL FROM:<a@example.com>', 250)]
-NOBODY_TRUSTED = 'trust 192.0.2.1/32'
+NOBODY_TRUSTED = 'trust none'
 DATA = 'Subject: x\r\n\r\nbody\r\n.'
 DENIED = ((550, 554), '5.7.1')
 

@@ -138,8 +138,9 @@ class Peers:
         with_reason = self.known.get(package)
         if with_reason is None:
             try:
-                with Lock(os.path.join(self.directory, '.lock')):
-                    self._prepare(package)
+                if not self.is_complete(package):
+                    with Lock(os.path.join(self.directory, '.lock')):
+                        self._prepare(package)
                 with_reason = ''
             except (Unavailable, OSError, subprocess.SubprocessError) as reason:
                 with_reason = '%s: %s' % (package, reason)
@@ -147,9 +148,11 @@ class Peers:
         if with_reason:
             raise Unavailable(with_reason)
 
+    def is_complete(self, package):
+        return os.path.exists(os.path.join(self.root(package), '.complete'))
+
     def _prepare(self, package):
-        stamp = os.path.join(self.root(package), '.complete')
-        if os.path.exists(stamp):
+        if self.is_complete(package):
             return
         with Lock(os.path.join(self.cache, '.lock')):
             missing = self._unpack_cached(package)
@@ -161,7 +164,7 @@ class Peers:
                 missing = self._unpack_cached(package)
             if missing:
                 raise Unavailable('libraries missing after unpacking: ' + ' '.join(missing))
-        with open(stamp, 'w'):
+        with open(os.path.join(self.root(package), '.complete'), 'w'):
             pass
 
     def _fetch(self, package):
