@@ -1,4 +1,4 @@
-#include "config/build.h"
+#include "config/build_priv.h"
 
 #include <string.h>
 

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "config/table.h"
-#include "config/value.h"
+#include "config/table_priv.h"
+#include "config/value_priv.h"
 
 struct pst_config *pst_config_of(struct pst_proxy_conf *proxy)
 {

@@ -1,4 +1,4 @@
-#include "config/build.h"
+#include "config/build_priv.h"
 
 /* A byte-order mark that some editors put in front of a file. */
 static const struct pst_span byte_order_mark = {(const uint8_t *)"\xef\xbb\xbf", 3};

@@ -1,4 +1,4 @@
-#include "config/build.h"
+#include "config/build_priv.h"
 
 #define TEXT_MAX 1024
 

@@ -1,8 +1,8 @@
-#include "config/table.h"
+#include "config/table_priv.h"
 
 #include <string.h>
 
-#include "config/value.h"
+#include "config/value_priv.h"
 
 uint8_t *pst_config_field(struct pst_config *config, const struct pst_config_option *option)
 {

@@ -1,7 +1,7 @@
 #include <string.h>
 
-#include "config/table.h"
-#include "config/value.h"
+#include "config/table_priv.h"
+#include "config/value_priv.h"
 
 /* NAME VALUE */
 void pst_config_read_scalar(struct pst_config_build *build,

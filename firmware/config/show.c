@@ -1,4 +1,4 @@
-#include "config/table.h"
+#include "config/table_priv.h"
 
 struct pst_config_printer {
 	const struct pst_config *config;

@@ -1,4 +1,4 @@
-#include "config/table.h"
+#include "config/table_priv.h"
 
 const struct pst_config_choice pst_config_entry_kinds[] = {
 	{"client", PST_ENTRY_CLIENT},

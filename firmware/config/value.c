@@ -1,4 +1,4 @@
-#include "config/value.h"
+#include "config/value_priv.h"
 
 struct unit {
 	const char *name;

@@ -19,8 +19,8 @@
 #include <cmocka.h>
 
 #include "config/config.h"
-#include "config/table.h"
-#include "config/value.h"
+#include "config/table_priv.h"
+#include "config/value_priv.h"
 #include "support/alloc_fail.h"
 
 #define TEXT_MAX (512 * 1024)

@@ -1,9 +1,9 @@
-/* config/value.h - the grammar of single values, read and shown (private to config/)
+/* config/value_priv.h - the grammar of single values, read and shown
  *
  * Layer: config. Uses: base.
  */
-#ifndef PST_CONFIG_VALUE_H
-#define PST_CONFIG_VALUE_H
+#ifndef PST_CONFIG_VALUE_PRIV_H
+#define PST_CONFIG_VALUE_PRIV_H
 
 #include "base/addr.h"
 

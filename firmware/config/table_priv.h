@@ -1,14 +1,14 @@
-/* config/table.h - the directives (private to config/)
+/* config/table_priv.h - the directives
  *
- * Layer: config. Uses: base, config/build.h.
+ * Layer: config. Uses: base, config/build_priv.h.
  * Concept: a directive is a row {name, grammar, how it is read, how it is shown, its options}; an
  * option is a row {name, kind, where the value lies, range, default}. A new directive is a new row:
  * reading, showing, defaults, ranges, duplicates and "did you mean" follow from it.
  */
-#ifndef PST_CONFIG_TABLE_H
-#define PST_CONFIG_TABLE_H
+#ifndef PST_CONFIG_TABLE_PRIV_H
+#define PST_CONFIG_TABLE_PRIV_H
 
-#include "config/build.h"
+#include "config/build_priv.h"
 
 enum pst_config_kind {
 	PST_CONFIG_COUNT,  /* 20 */

@@ -1,4 +1,4 @@
-/* config/build.h - the work in progress of one load (private to config/)
+/* config/build_priv.h - the work in progress of one load
  *
  * Layer: config. Uses: base, config/config.h.
  * Concept: files are read and kept until the load ends, so that a complaint found late can still
@@ -6,8 +6,8 @@
  * generation's own.
  * Memory: everything here lies in scratch and is gone when the load ends.
  */
-#ifndef PST_CONFIG_BUILD_H
-#define PST_CONFIG_BUILD_H
+#ifndef PST_CONFIG_BUILD_PRIV_H
+#define PST_CONFIG_BUILD_PRIV_H
 
 #include "config/config.h"
 #include "config/nearest.h"

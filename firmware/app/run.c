@@ -1,0 +1,325 @@
+/* app/run.c - the composition root: which clock, network, memory and log the proxy gets */
+#include <signal.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "app/bound.h"
+#include "app/clock.h"
+#include "app/outlet.h"
+#include "net/net_kernel.h"
+#include "proxy/proxy.h"
+
+#define SLOW_TURN_MS 20
+
+struct run {
+	const struct pst_app_args *args;
+	struct pst_mem_system memory;
+	struct pst_app_machine machine;
+	struct pst_log log;
+	uint8_t *ring_area;
+	struct pst_epoll epoll;
+	struct pst_clock clock;
+	struct pst_loop loop;
+	struct pst_net_kernel net;
+	struct pst_rng rng;
+	struct pst_counters counters;
+	struct pst_outlet outlet;
+	struct pst_signals signals;
+	struct pst_turn_hook slow_hook;
+	struct pst_proxy *proxy;
+	/* One reference of our own: the log's place is in it. */
+	struct pst_config *config;
+	uint32_t generation;
+	uint32_t stop_count;
+};
+
+/* --- reload -------------------------------------------------------------------------------- */
+
+struct reload_report {
+	struct pst_config_report report;
+	struct pst_log *log;
+};
+
+/* The same words as on a terminal, without the picture, and with quotes that a log line can carry
+ * as they are. */
+static void report_to_log(struct pst_config_report *self, const struct pst_config_message *message)
+{
+	struct reload_report *report = PST_CONTAINER(self, struct reload_report, report);
+	struct pst_config_message bare = *message;
+	uint8_t area[1024];
+	struct pst_buf text;
+
+	bare.source = PST_SPAN_NONE;
+	bare.warning = false;
+	pst_buf_init(&text, area, sizeof(area));
+	pst_config_message_put(&text, &bare);
+	for (uint32_t i = 0; i < text.len; i++)
+		if (area[i] == '"')
+			area[i] = '\'';
+	pst_log_begin(report->log, message->warning ? PST_LOG_WARNING : PST_LOG_ERROR, "config");
+	pst_log_span(
+		report->log, "msg",
+		pst_span_trim(pst_span_sub(pst_buf_span(&text), 0, text.len ? text.len - 1 : 0)));
+	pst_log_end(report->log);
+}
+
+static void keep_old(struct run *run, const char *why)
+{
+	pst_log_message(&run->log, PST_LOG_ERROR, "reload_failed",
+			"%s; the configuration in use is unchanged (generation %u)", why,
+			run->generation);
+}
+
+static int open_log(struct run *run, const struct pst_config *config)
+{
+	return pst_outlet_open(&run->outlet, config->log, config->log_path);
+}
+
+static void reload(struct run *run)
+{
+	struct reload_report report = {.report = {report_to_log}, .log = &run->log};
+	struct pst_config *config;
+	struct pst_addr failed;
+	uint8_t area[PST_ADDR_TEXT_MAX + 80];
+	struct pst_buf text;
+	int status = pst_app_load(&run->machine, run->args, &report.report, run->generation + 1,
+				  &config);
+
+	if (status) {
+		keep_old(run, status == -PST_E_NOMEM ? "out of memory" : "errors in it");
+		return;
+	}
+	/* First what can fail and be taken back: the log's place, by staying at the old one. */
+	status = open_log(run, config);
+	if (status) {
+		pst_proxy_conf_unref(&config->proxy);
+		keep_old(run, pst_strerror(status));
+		return;
+	}
+	/* The proxy takes one reference, we keep ours. */
+	status = pst_proxy_reload(run->proxy, pst_proxy_conf_ref(&config->proxy), &failed);
+	if (status) {
+		pst_buf_init(&text, area, sizeof(area) - 1);
+		pst_addr_put_port(&text, &failed);
+		PST_BUG_ON(pst_buf_printf(&text, " cannot be opened: %s", pst_strerror(status)));
+		area[text.len] = 0;
+		pst_proxy_conf_unref(&config->proxy);
+		pst_proxy_conf_unref(&config->proxy);
+		if (open_log(run, run->config))
+			pst_log_message(&run->log, PST_LOG_WARNING, "log", "the old log is gone");
+		keep_old(run, (const char *)area);
+		return;
+	}
+	pst_proxy_conf_unref(&run->config->proxy);
+	run->config = config;
+	run->generation++;
+	pst_log_begin(&run->log, PST_LOG_INFO, "reload");
+	pst_log_u64(&run->log, "generation", run->generation);
+	pst_log_end(&run->log);
+}
+
+/* --- signals and the end ------------------------------------------------------------------- */
+
+static void on_drained(void *owner)
+{
+	struct run *run = owner;
+
+	pst_loop_stop(&run->loop);
+}
+
+static void stop(struct run *run)
+{
+	run->stop_count++;
+	pst_log_begin(&run->log, PST_LOG_INFO, run->stop_count == 1 ? "drain" : "stop");
+	pst_log_u64(&run->log, "sessions", pst_proxy_session_count(run->proxy));
+	pst_log_end(&run->log);
+	pst_proxy_drain(run->proxy);
+	if (run->stop_count > 1)
+		pst_loop_stop(&run->loop);
+}
+
+static void on_signal(struct pst_signals *signals, int number)
+{
+	struct run *run = PST_CONTAINER(signals, struct run, signals);
+
+	if (number == SIGHUP && run->stop_count == 0)
+		reload(run);
+	else if (number != SIGHUP)
+		stop(run);
+}
+
+static void count_slow_turns(struct pst_turn_hook *hook)
+{
+	struct run *run = PST_CONTAINER(hook, struct run, slow_hook);
+
+	if (run->loop.turn_ms_last > SLOW_TURN_MS)
+		pst_count(&run->counters, PST_COUNTER_slow_turns);
+}
+
+/* --- start --------------------------------------------------------------------------------- */
+
+static bool files_suffice(const struct pst_bound *bound)
+{
+	uint64_t limit_count;
+
+	if (pst_bound_raise_files(bound->descriptor_count, &limit_count) == 0)
+		return true;
+	pst_app_complain("this configuration needs up to %u open files, and %llu are allowed.\n"
+			 "Raise the limit (ulimit -n, LimitNOFILE=, nofile in limits.conf), or "
+			 "lower `limit sessions` or `relay ... connections`.\n",
+			 bound->descriptor_count, (unsigned long long)limit_count);
+	return false;
+}
+
+static void complain_listen(const struct pst_addr *address, int status)
+{
+	uint8_t area[PST_ADDR_TEXT_MAX];
+	struct pst_buf text;
+	const char *hint = "";
+
+	pst_buf_init(&text, area, sizeof(area));
+	pst_addr_put_port(&text, address);
+	if (status == -PST_E_BUSY)
+		hint = " Another program listens there; stop it, or change `listen`.";
+	else if (status == -PST_E_ACCESS)
+		hint = " Ports below 1024 need root or CAP_NET_BIND_SERVICE.";
+	else if (status == -PST_E_UNREACH)
+		hint = " No interface has this address; change `listen`.";
+	pst_app_complain("cannot listen on %.*s: %s.%s\n", (int)text.len, (const char *)area,
+			 pst_strerror(status), hint);
+}
+
+/* Everything up to the proxy. What is made here is given back by free_parts. */
+static bool make_parts(struct run *run)
+{
+	static const int stop_and_reload[] = {SIGTERM, SIGINT, SIGHUP, 0};
+	const struct pst_bound bound = pst_bound_of(run->config);
+
+	run->ring_area = pst_mem_alloc(&run->memory.mem, PST_BOUND_LOG_RING);
+	if (!run->ring_area || pst_epoll_init(&run->epoll)) {
+		pst_app_complain("out of memory\n");
+		return false;
+	}
+	pst_log_init(&run->log, run->ring_area, PST_BOUND_LOG_RING);
+	pst_clock_init(&run->clock, &run->epoll.poller, &run->log);
+	pst_rng_system_init(&run->rng);
+	if (pst_loop_init(&run->loop, &run->clock.poller, &run->memory.mem,
+			  pst_bound_timers(run->config)) ||
+	    pst_signals_open(&run->epoll, &run->signals, stop_and_reload)) {
+		pst_app_complain("out of memory\n");
+		return false;
+	}
+	pst_outlet_init(&run->outlet, &run->log, &run->loop, &run->epoll);
+	pst_net_kernel_init(&run->net, &run->epoll, &run->loop);
+	run->net.accept_receive_bytes = PST_BOUND_CLIENT_RECEIVE;
+	run->net.accept_send_bytes = PST_BOUND_CLIENT_SEND;
+	run->net.connect_receive_bytes = PST_BOUND_RELAY_RECEIVE;
+	run->net.connect_send_bytes = PST_BOUND_RELAY_SEND;
+	run->net.backlog_count = PST_BOUND_BACKLOG;
+	pst_app_print(STDERR_FILENO, "memory bound: process %llu KiB, kernel sockets %llu KiB\n",
+		      (unsigned long long)(bound.process_bytes + 1023) / 1024,
+		      (unsigned long long)(bound.socket_bytes + 1023) / 1024);
+	return files_suffice(&bound);
+}
+
+static bool make_log(struct run *run)
+{
+	int status = open_log(run, run->config);
+
+	if (!status)
+		return true;
+	pst_app_complain("cannot open the log %.*s: %s; correct `log`, or the folder's rights\n",
+			 (int)run->config->log_path.len, (const char *)run->config->log_path.at,
+			 pst_strerror(status));
+	return false;
+}
+
+static bool make_proxy(struct run *run)
+{
+	struct pst_proxy_env env = {
+		.loop = &run->loop,
+		.net = &run->net.net,
+		.mem = &run->memory.mem,
+		.rng = &run->rng,
+		.log = &run->log,
+		.counters = &run->counters,
+		.on_drained = on_drained,
+		.owner = run,
+	};
+	struct pst_addr failed;
+	int status = pst_proxy_new(&env, pst_proxy_conf_ref(&run->config->proxy), &run->proxy);
+
+	if (status) {
+		pst_proxy_conf_unref(&run->config->proxy);
+		run->proxy = NULL;
+		pst_app_complain("out of memory\n");
+		return false;
+	}
+	run->slow_hook.on_turn_end = count_slow_turns;
+	pst_loop_hook(&run->loop, &run->slow_hook);
+	pst_outlet_start(&run->outlet);
+	status = pst_proxy_listen(run->proxy, &failed);
+	if (status)
+		complain_listen(&failed, status);
+	return status == 0;
+}
+
+static void tell_ready(struct run *run)
+{
+	uint8_t area[PST_LISTENERS_MAX * (PST_ADDR_TEXT_MAX + 1)];
+	struct pst_buf text;
+
+	pst_buf_init(&text, area, sizeof(area));
+	for (uint32_t i = 0; i < run->config->proxy.listener_count; i++) {
+		PST_BUG_ON(i && pst_buf_put_byte(&text, ' '));
+		pst_addr_put_port(&text, pst_proxy_listener_addr(run->proxy, i));
+	}
+	pst_app_print(STDERR_FILENO, "ready %.*s\n", (int)text.len, (const char *)area);
+	run->log.wall_ms = run->epoll.poller.wall_ms(&run->epoll.poller);
+	pst_log_begin(&run->log, PST_LOG_INFO, "start");
+	pst_log_text(&run->log, "version", PST_VERSION);
+	pst_log_span(&run->log, "listen", pst_buf_span(&text));
+	pst_log_u64(&run->log, "pid", (uint64_t)getpid());
+	pst_log_end(&run->log);
+}
+
+static void free_parts(struct run *run)
+{
+	struct pst_mem *mem = &run->memory.mem;
+
+	if (run->proxy)
+		pst_proxy_free(run->proxy);
+	if (run->outlet.log) {
+		pst_outlet_close(&run->outlet);
+		pst_signals_close(&run->epoll, &run->signals);
+		pst_loop_fini(&run->loop);
+		pst_epoll_fini(&run->epoll);
+	}
+	pst_mem_free(mem, run->ring_area, PST_BOUND_LOG_RING);
+	pst_proxy_conf_unref(&run->config->proxy);
+}
+
+int pst_app_run(const struct pst_app_args *args)
+{
+	struct run run = {0};
+	bool good;
+
+	run.args = args;
+	run.generation = 1;
+	run.signals.on_signal = on_signal;
+	pst_mem_system_init(&run.memory);
+	pst_app_machine_init(&run.machine, &run.memory.mem);
+	if (pst_app_load(&run.machine, args, NULL, run.generation, &run.config)) {
+		pst_app_complain("not started; `postern check` shows the same\n");
+		return PST_EXIT_BAD;
+	}
+	good = make_parts(&run) && make_log(&run) && make_proxy(&run);
+	if (good) {
+		tell_ready(&run);
+		pst_loop_run(&run.loop);
+		pst_log_begin(&run.log, PST_LOG_INFO, "end");
+		pst_log_end(&run.log);
+	}
+	free_parts(&run);
+	return good ? PST_EXIT_GOOD : PST_EXIT_BAD;
+}
