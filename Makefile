@@ -22,7 +22,7 @@ JOBS := $(shell nproc 2>/dev/null || echo 1)
 Q := $(if $(V),,@)
 
 CONFIG_GOALS := defconfig menuconfig olddefconfig savedefconfig
-TEST_GOALS := test tidy unit contract conformance e2e
+TEST_GOALS := test tidy unit contract conformance e2e fuzz fuzz-replay
 BUILD_GOALS := all postern tests size
 GOALS := help run bench clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS)
 
@@ -38,6 +38,7 @@ Postern, a spam-filtering SMTP proxy
   make unit             the unit tests              make contract     the seams' contract suites
   make conformance      dialogues and foreign byte scripts (SUITES=DIR, ONLY=smtp|address|...)
   make e2e              real clients and servers    make tidy         checks of the source itself
+  make fuzz             T=TARGET SECONDS=60: search with libFuzzer
   make bench            Postern beside HAProxy      make size         bytes per module
   make defconfig        start from board/BOARD/defconfig (BOARD=$(BOARD))
   make menuconfig       choose options              make olddefconfig, savedefconfig
@@ -140,7 +141,7 @@ $(O)/auto.conf: $(O)/.config Kconfig
 
 # --- build ---------------------------------------------------------------------------------------------------------
 
-ifneq ($(filter $(BUILD_GOALS) run bench $(O)/%,$(MAKECMDGOALS)),)
+ifneq ($(filter $(BUILD_GOALS) fuzz fuzz-replay run bench $(O)/%,$(MAKECMDGOALS)),)
 include $(O)/auto.conf
 include firmware/Filelists.mk
 include host-tests/Filelists.mk
@@ -225,6 +226,8 @@ $(O)/postern: $(call objects,$(MAIN_SRC)) $(O)/libpostern.a $(DEPS)
 
 $(TEST_PROGRAMS) $(TOOL_PROGRAMS): %: %.o $(O)/libsupport.a $(O)/libpostern.a $(DEPS) $(OUT)/libcmocka.a
 	$(link)
+
+include host-tests/fuzz/fuzz.mk
 
 size: all
 	$(Q)$(PYTHON) host-tests/tidy/size.py '$(O)' $(foreach m,$(MODULES),$(m)=$(subst .c,.o,$($(m)_SRCS)))

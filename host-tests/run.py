@@ -148,10 +148,10 @@ def run_program(program):
 
 
 def run_programs(kinds, out):
-    """All cmocka programs of the kinds, some at a time."""
+    """All cmocka programs of the kinds, and fuzz targets over their seeds, some at a time."""
     sources = []
     for kind in kinds:
-        pattern = 'unit/*/test_*.c' if kind == 'unit' else kind + '/test_*.c'
+        pattern = {'unit': 'unit/*/test_*.c', 'fuzz': 'fuzz/fuzz_*.c'}.get(kind, kind + '/test_*.c')
         sources += sorted(glob.glob(os.path.join(HERE, pattern)))
     programs = [os.path.join(TOP, out, os.path.relpath(source, TOP)[:-2]) for source in sources]
     total = Count()
@@ -172,7 +172,7 @@ def suite_tidy(_options):
 def suite_unit(_options):
     if not make():
         return Count(failed=1)
-    count = run_programs(['unit'], OUT)
+    count = run_programs(['unit', 'fuzz'], OUT)
     for script in sorted(glob.glob(os.path.join(HERE, 'unit/*/test_*.py'))):
         count.add(run_script([PYTHON, script]))
     return count
@@ -206,7 +206,7 @@ def suite_sanitize(_options):
     out = OUT + '-asan-ubsan'
     if not make(out, san='asan,ubsan'):
         return Count(failed=1)
-    return run_programs(['unit', 'contract', 'conformance'], out)
+    return run_programs(['unit', 'contract', 'conformance', 'fuzz'], out)
 
 
 def suite_clang(_options):

@@ -1,8 +1,7 @@
 /* test_data.c - the DATA decoder against a model that is too simple to be wrong
  *
- * The model sees the whole input at once, in passes: find the end, unstuff what stands behind the
- * client's CRLF, make newlines, stuff. The decoder sees it in every possible pair of pieces, byte by
- * byte and in random pieces, and must hand out the same bytes.
+ * The model (fuzz/data_model.h) sees the whole input at once. The decoder sees it in every possible
+ * pair of pieces, byte by byte and in random pieces, and must hand out the same bytes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,86 +12,14 @@
 
 #include <cmocka.h>
 
+#include "fuzz/data_model.h"
 #include "smtp/data.h"
-
-#define INPUT_MAX 4096
-#define OUTPUT_MAX (2 * INPUT_MAX + 8)
-
-struct result {
-	uint8_t out[OUTPUT_MAX];
-	uint32_t out_len;
-	uint32_t used;
-	bool ended;
-	uint64_t bare, nul;
-	uint32_t line_max;
-	bool eight_bit;
-};
-
-/* --- the model --------------------------------------------------------------------------------- */
-
-enum { NEWLINE = 256 };
-
-static bool behind_crlf(const uint8_t *in, uint32_t i)
-{
-	return i == 0 || (i >= 2 && in[i - 2] == '\r' && in[i - 1] == '\n');
-}
-
-static void model(const uint8_t *in, uint32_t len, struct result *result)
-{
-	static int content[INPUT_MAX];
-	uint32_t count = 0, end = len, line = 0;
-
-	memset(result, 0, sizeof(*result));
-	for (uint32_t i = 0; i + 3 <= len && !result->ended; i++) {
-		if (behind_crlf(in, i) && memcmp(in + i, ".\r\n", 3) == 0) {
-			result->ended = true;
-			end = i;
-		}
-	}
-	result->used = result->ended ? end + 3 : len;
-	for (uint32_t i = 0; i < end; i++) {
-		uint32_t left = end - i;
-
-		if (in[i] == '.' && behind_crlf(in, i))
-			continue;
-		if (left >= 2 && memcmp(in + i, "\r\n", 2) == 0) {
-			content[count++] = NEWLINE;
-			i++;
-		} else if (left >= 3 && memcmp(in + i, "\r\r\n", 3) == 0) {
-			content[count++] = NEWLINE;
-			result->bare++;
-			i += 2;
-		} else if (in[i] == '\r' || in[i] == '\n') {
-			content[count++] = NEWLINE;
-			result->bare++;
-		} else if (in[i] == 0) {
-			result->nul++;
-		} else {
-			content[count++] = in[i];
-			result->eight_bit |= in[i] > 127;
-		}
-	}
-	for (uint32_t i = 0; i < count; i++) {
-		if (content[i] == NEWLINE) {
-			memcpy(result->out + result->out_len, "\r\n", 2);
-			result->out_len += 2;
-			line = 0;
-			continue;
-		}
-		if (content[i] == '.' && line == 0)
-			result->out[result->out_len++] = '.';
-		result->out[result->out_len++] = (uint8_t)content[i];
-		line++;
-		if (line > result->line_max)
-			result->line_max = line;
-	}
-}
 
 /* --- the decoder, driven ------------------------------------------------------------------------ */
 
 struct drive {
 	struct pst_smtp_data data;
-	struct result result;
+	struct data_result result;
 	uint32_t spans;
 };
 
@@ -106,7 +33,7 @@ static void drive_begin(struct drive *drive)
 /* Feed one piece, in a block of its own so that a sanitizer sees any read beside it. */
 static void drive_piece(struct drive *drive, const uint8_t *in, uint32_t len)
 {
-	struct result *result = &drive->result;
+	struct data_result *result = &drive->result;
 	struct pst_span rest = {in, len};
 	uint32_t calls = 0;
 
@@ -118,7 +45,7 @@ static void drive_piece(struct drive *drive, const uint8_t *in, uint32_t len)
 		assert_true(used <= rest.len);
 		assert_true(used > 0 || out.len > 0);
 		assert_true(++calls <= 4 * len);
-		assert_true(out.len <= OUTPUT_MAX - result->out_len);
+		assert_true(out.len <= DATA_OUTPUT_MAX - result->out_len);
 		if (out.len) {
 			memcpy(result->out + result->out_len, out.at, out.len);
 			drive->spans++;
@@ -148,7 +75,7 @@ static void explain(const char *what, const uint8_t *in, uint32_t len, uint32_t 
 	print_error("\n");
 }
 
-static void compare(const struct result *want, const struct result *got, const uint8_t *in,
+static void compare(const struct data_result *want, const struct data_result *got, const uint8_t *in,
 		    uint32_t len, uint32_t cut)
 {
 	bool same = want->ended == got->ended && want->bare == got->bare &&
@@ -163,18 +90,18 @@ static void compare(const struct result *want, const struct result *got, const u
 }
 
 /* What every server behind us may rely on. */
-static void check_canonical(const struct result *result, const uint8_t *in, uint32_t len)
+static void check_canonical(const struct data_result *result, const uint8_t *in, uint32_t len)
 {
 	static struct drive again;
-	static uint8_t closed[OUTPUT_MAX + 3];
+	static uint8_t closed[DATA_OUTPUT_MAX + 3];
 	const uint8_t *out = result->out;
-	bool good = result->out_len == 0 || behind_crlf(out, result->out_len);
+	bool good = result->out_len == 0 || data_behind_crlf(out, result->out_len);
 
 	for (uint32_t i = 0; i < result->out_len; i++) {
 		good &= out[i] != 0;
 		good &= out[i] != '\n' || (i > 0 && out[i - 1] == '\r');
 		good &= out[i] != '\r' || (i + 1 < result->out_len && out[i + 1] == '\n');
-		good &= out[i] != '.' || !behind_crlf(out, i) ||
+		good &= out[i] != '.' || !data_behind_crlf(out, i) ||
 			(i + 1 < result->out_len && out[i + 1] == '.');
 	}
 	memcpy(closed, out, result->out_len);
@@ -196,10 +123,10 @@ static void check_canonical(const struct result *result, const uint8_t *in, uint
 /* In one piece, in every pair of pieces, byte by byte; `in` must hold an end of data. */
 static void check_all_cuts(const uint8_t *in, uint32_t len)
 {
-	static struct result want;
+	static struct data_result want;
 	static struct drive drive;
 
-	model(in, len, &want);
+	data_model(in, len, &want);
 	assert_true(want.ended);
 	for (uint32_t cut = 0; cut <= len; cut++) {
 		drive_begin(&drive);
@@ -285,7 +212,7 @@ static uint32_t random_input(uint8_t *in, uint32_t len_max)
 
 static void test_random_strings(void **state)
 {
-	static struct result want;
+	static struct data_result want;
 	static struct drive drive;
 	uint8_t in[600];
 
@@ -294,7 +221,7 @@ static void test_random_strings(void **state)
 		uint32_t len = random_input(in, sizeof(in)), at = 0;
 		uint32_t piece_max = 1 + random_below(40);
 
-		model(in, len, &want);
+		data_model(in, len, &want);
 		drive_begin(&drive);
 		while (at < len) {
 			uint32_t piece = 1 + random_below(piece_max);
@@ -444,14 +371,14 @@ static void test_line_length(void **state)
 {
 	static uint8_t in[3000];
 	static struct drive drive;
-	static struct result want;
+	static struct data_result want;
 
 	(void)state;
 	memset(in, 'x', sizeof(in));
 	memcpy(in + 998, "\r\n", 2);
 	memcpy(in + 2000, "\n", 1);
 	memcpy(in + sizeof(in) - 5, "\r\n.\r\n", 5);
-	model(in, sizeof(in), &want);
+	data_model(in, sizeof(in), &want);
 	assert_int_equal(want.line_max, 1000);
 	drive_begin(&drive);
 	for (uint32_t at = 0; at < sizeof(in); at += 7)

@@ -1,0 +1,32 @@
+# Fuzzing. `make fuzz T=smtp_data SECONDS=60` searches with libFuzzer under both sanitizers; what it finds is kept in
+# FUZZ_OUT/T/findings, what it learns in FUZZ_OUT/T/corpus, and the committed seeds stay as they are. `make fuzz-replay`
+# runs the committed seeds alone, with whatever compiler and sanitizers the build has; `make test` does so, too.
+
+FUZZ_NAMES := $(sort $(patsubst host-tests/fuzz/fuzz_%.c,%,$(FUZZ_SRCS)))
+FUZZ_OUT := build/fuzz
+FUZZ_CC := clang
+FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
+	-fno-sanitize-recover=all -Ifirmware -Ihost-tests
+FUZZ_CODE := $(sort $(wildcard firmware/base/*.c firmware/smtp/*.c firmware/mail/*.c))
+SECONDS ?= 60
+T ?=
+
+.PHONY: fuzz fuzz-replay
+
+fuzz: $(if $(T),fuzz-$(T),$(addprefix fuzz-,$(FUZZ_NAMES)))
+
+$(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%: $(FUZZ_OUT)/%/fuzzer
+	$(Q)mkdir -p $(FUZZ_OUT)/$*/corpus $(FUZZ_OUT)/$*/findings
+	$(Q)$< -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 \
+		-artifact_prefix=$(FUZZ_OUT)/$*/findings/ \
+		$(if $(wildcard host-tests/fuzz/$*.dict),-dict=host-tests/fuzz/$*.dict) \
+		$(FUZZ_OUT)/$*/corpus host-tests/fuzz/corpus/$*
+
+$(addprefix $(FUZZ_OUT)/,$(addsuffix /fuzzer,$(FUZZ_NAMES))): $(FUZZ_OUT)/%/fuzzer: host-tests/fuzz/fuzz_%.c $(FUZZ_CODE) \
+		$(wildcard host-tests/fuzz/*.h firmware/base/*.h firmware/smtp/*.h firmware/mail/*.h)
+	$(if $(Q),@echo "  FUZZ    $@")
+	$(Q)mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $< $(FUZZ_CODE)
+
+fuzz-replay: $(call programs,$(FUZZ_SRCS))
+	$(Q)for program in $^; do $$program || exit 1; done

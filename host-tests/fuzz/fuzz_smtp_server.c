@@ -1,0 +1,206 @@
+/* fuzz_smtp_server.c - a client's bytes through the server core
+ *
+ * The input is what the client sends. It goes through three times: whole, byte by byte and at random
+ * cuts; what comes out must be the same. The owner's answers follow from the input, mostly yes.
+ */
+#include "fuzz/fuzz.h"
+#include "smtp/server.h"
+
+#define EVENTS_MAX 100000
+
+struct run {
+	struct pst_smtp_server core;
+	uint64_t trace;    /* hash of all events */
+	uint64_t answers;  /* seed of the owner's answers */
+	uint32_t asked_count, event_count;
+	uint8_t tail[2];   /* last bytes of the body handed out */
+	bool in_body, closed;
+};
+
+static void note(struct run *run, const void *bytes, size_t len)
+{
+	run->trace = fuzz_hash(run->trace, bytes, len);
+}
+
+static void note_span(struct run *run, struct pst_span span)
+{
+	note(run, &span.len, sizeof(span.len));
+	if (span.len)
+		note(run, span.at, span.len);
+}
+
+static bool inside(struct pst_span part, struct pst_span whole)
+{
+	return part.len == 0 ||
+	       (part.at >= whole.at && part.at + part.len <= whole.at + whole.len);
+}
+
+static void check_reply(const struct pst_smtp_event *event)
+{
+	const struct pst_smtp_reply *reply = &event->reply;
+
+	FUZZ_CHECK(reply->code >= 200 && reply->code <= 599);
+	FUZZ_CHECK(reply->enhanced.class == reply->code / 100);
+	FUZZ_CHECK(reply->text.len > 0 && reply->text.len < 100);
+	for (uint32_t i = 0; i < reply->text.len; i++)
+		FUZZ_CHECK(pst_is_print(reply->text.at[i]));
+	FUZZ_CHECK(event->error == (reply->code >= 500));
+}
+
+static void check_path(const struct pst_smtp_event *event, struct pst_span in)
+{
+	const struct pst_smtp_path *path = &event->path;
+	struct pst_smtp_path again;
+
+	FUZZ_CHECK(inside(path->mailbox, in) && inside(path->local, in) && inside(path->domain, in));
+	FUZZ_CHECK(!(path->flags & PST_SMTP_PATH_UTF8));
+	for (uint32_t i = 0; i < path->mailbox.len; i++)
+		FUZZ_CHECK(pst_is_print(path->mailbox.at[i]));
+	if (path->flags & PST_SMTP_PATH_NULL) {
+		FUZZ_CHECK(path->mailbox.len == 0 && event->kind == PST_SMTP_EV_MAIL);
+		return;
+	}
+	FUZZ_CHECK(pst_smtp_mailbox_parse(path->mailbox, &again) == 0);
+	FUZZ_CHECK(!(path->flags & PST_SMTP_PATH_BARE) || event->kind == PST_SMTP_EV_RCPT);
+}
+
+/* What is handed out between DATA and END is canonical whatever comes. */
+static void check_wire(struct run *run, struct pst_span wire)
+{
+	FUZZ_CHECK(wire.len > 0);
+	for (uint32_t i = 0; i < wire.len; i++) {
+		uint8_t c = wire.at[i];
+
+		FUZZ_CHECK(c != 0);
+		FUZZ_CHECK((run->tail[1] == '\r') == (c == '\n'));
+		run->tail[0] = run->tail[1];
+		run->tail[1] = c;
+	}
+	note(run, wire.at, wire.len);
+}
+
+static uint16_t answer(struct run *run, enum pst_smtp_event_kind kind)
+{
+	uint64_t seed = run->answers + ++run->asked_count;
+	uint32_t choice = fuzz_below(&seed, 8);
+
+	if (choice == 0)
+		return 550;
+	if (choice == 1)
+		return 451;
+	return kind == PST_SMTP_EV_DATA ? 354 : 250;
+}
+
+static void handle(struct run *run, const struct pst_smtp_event *event, struct pst_span in)
+{
+	struct pst_smtp_server *core = &run->core;
+	uint16_t code;
+
+	if (event->kind != PST_SMTP_EV_BODY) {
+		note(run, &event->kind, sizeof(event->kind));
+		note(run, &event->close, sizeof(event->close));
+		note(run, &event->non_smtp, sizeof(event->non_smtp));
+	}
+	switch (event->kind) {
+	case PST_SMTP_EV_REPLY:
+	case PST_SMTP_EV_RESET:
+	case PST_SMTP_EV_QUIT:
+		FUZZ_CHECK(!core->waiting && !run->in_body);
+		check_reply(event);
+		note(run, &event->reply.code, sizeof(event->reply.code));
+		run->closed = event->close || event->kind == PST_SMTP_EV_QUIT;
+		FUZZ_CHECK(run->closed == (core->state == PST_SMTP_CLOSED));
+		return;
+	case PST_SMTP_EV_BODY:
+		FUZZ_CHECK(run->in_body);
+		check_wire(run, event->wire);
+		return;
+	case PST_SMTP_EV_HELO:
+		FUZZ_CHECK(inside(event->name, in) && event->name.len && event->name.len <= 255);
+		note_span(run, event->name);
+		note(run, &event->esmtp, sizeof(event->esmtp));
+		if (event->esmtp)
+			core->offered = PST_SMTP_CAP_SIZE | PST_SMTP_CAP_8BITMIME;
+		break;
+	case PST_SMTP_EV_MAIL:
+	case PST_SMTP_EV_RCPT:
+		check_path(event, in);
+		note_span(run, event->path.mailbox);
+		note(run, &event->mail.size_bytes, sizeof(event->mail.size_bytes));
+		note(run, &event->mail.body, sizeof(event->mail.body));
+		FUZZ_CHECK(event->mail.size_bytes <= core->size_bytes_max);
+		break;
+	case PST_SMTP_EV_DATA:
+		break;
+	case PST_SMTP_EV_END:
+		FUZZ_CHECK(run->in_body);
+		FUZZ_CHECK(core->data.out_bytes == 0 ||
+			   (run->tail[0] == '\r' && run->tail[1] == '\n'));
+		run->in_body = false;
+		break;
+	default:
+		FUZZ_CHECK(false);
+	}
+	FUZZ_CHECK(core->waiting && core->asked == event->kind);
+	code = answer(run, event->kind);
+	pst_smtp_server_answer(core, code);
+	if (event->kind == PST_SMTP_EV_DATA && code == 354) {
+		run->in_body = true;
+		run->tail[0] = '\r';
+		run->tail[1] = 0;
+	}
+}
+
+static void replay(struct run *run, const uint8_t *data, uint32_t len, uint32_t piece_max,
+		   uint64_t seed)
+{
+	uint32_t consumed = 0, arrived = 0;
+
+	memset(run, 0, sizeof(*run));
+	run->trace = FUZZ_HASH_BEGIN;
+	run->answers = fuzz_hash(FUZZ_HASH_BEGIN, data, len);
+	pst_smtp_server_init(&run->core);
+	run->core.size_bytes_max = 100000;
+	pst_smtp_server_greeted(&run->core);
+	while (arrived < len) {
+		struct pst_smtp_event event;
+
+		arrived += piece_max ? 1 + fuzz_below(&seed, piece_max) : len;
+		arrived = PST_MIN(arrived, len);
+		do {
+			uint32_t left = arrived - consumed, used = 0;
+			uint8_t *copy = fuzz_copy(data + consumed, left);
+			struct pst_span in = {copy, left};
+
+			pst_smtp_server_next(&run->core, in, &used, &event);
+			FUZZ_CHECK(used <= left && ++run->event_count < EVENTS_MAX);
+			if (event.kind != PST_SMTP_EV_NONE)
+				handle(run, &event, in);
+			else
+				FUZZ_CHECK(used > 0 || left < PST_SMTP_LINE_MAX);
+			free(copy);
+			consumed += used;
+		} while (event.kind != PST_SMTP_EV_NONE);
+		FUZZ_CHECK(run->core.state != PST_SMTP_CLOSED || consumed == arrived);
+	}
+	note(run, &run->core.state, sizeof(run->core.state));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct run whole, cut;
+	uint64_t seed = fuzz_hash(FUZZ_HASH_BEGIN, data, size);
+
+	if (size > 8192)
+		return 0;
+	replay(&whole, data, (uint32_t)size, 0, 0);
+	if (size <= 512) {
+		replay(&cut, data, (uint32_t)size, 1, seed);
+		FUZZ_CHECK(cut.core.state == PST_SMTP_BODY || cut.trace == whole.trace);
+	}
+	replay(&cut, data, (uint32_t)size, 2 + fuzz_below(&seed, 200), seed);
+	FUZZ_CHECK(cut.core.state == whole.core.state);
+	/* inside a body the last byte may be held back, here and not there */
+	FUZZ_CHECK(cut.core.state == PST_SMTP_BODY || cut.trace == whole.trace);
+	return 0;
+}
