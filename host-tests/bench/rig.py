@@ -1,0 +1,282 @@
+"""The programs of a measurement: load, the proxies, the internal server behind them."""
+import base64
+import os
+import random
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import gauge
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+from support.peers import Peers  # noqa: E402
+from support.proc import Port, Proc, wait_listening, wait_until  # noqa: E402
+
+SENDER = 'alice@sender.example'
+DOMAIN = 'rcpt.example'
+RCPT = 'bob@' + DOMAIN
+SECONDS_MAX = 120     # for any one run of smtp-source
+STOP_SECONDS_MAX = 20
+
+
+class Broken(Exception):
+    """A run that did not do what it was to measure."""
+
+
+def header():
+    """What a message has gathered on its way by the time it reaches a border."""
+    fields = [
+        'Received: from app7.sender.example (app7.sender.example [192.0.2.7])',
+        '\tby mail.sender.example (Example Mail 9) with ESMTPS id 91B2F0C2D7',
+        '\tfor <%s>; Sat, 21 Nov 2026 08:00:03 +0000' % RCPT,
+        'Received: by app7.sender.example (Example Mail 9, from userid 1000)',
+        '\tid 0A77E1C4; Sat, 21 Nov 2026 08:00:02 +0000',
+        'DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=sender.example; s=k1;',
+        '\th=from:to:subject:date:message-id:mime-version;',
+        '\tbh=' + 43 * 'b' + '=;',
+        '\tb=' + 70 * 'x', '\t ' + 70 * 'y', '\t ' + 30 * 'z',
+        'Date: Sat, 21 Nov 2026 08:00:02 +0000',
+        'From: Alice Example <%s>' % SENDER,
+        'To: Bob Example <%s>' % RCPT,
+        'Subject: Offer 4711 and the drawings you asked for',
+        'Message-ID: <0A77E1C4.4711@app7.sender.example>',
+        'References: <one@rcpt.example> <two@sender.example>',
+        'In-Reply-To: <two@sender.example>',
+        'User-Agent: Example Reader 12.1',
+        'MIME-Version: 1.0',
+    ]
+    return '\n'.join(fields) + '\n'
+
+
+def text_message(size):
+    """A letter of plain text, `size` octets or up to a line less."""
+    head = header() + 'Content-Type: text/plain; charset=utf-8\n\n'
+    line = 'The drawings show the gate from the inside, with the bolt and both its hinges.\n'
+    return head + line * ((size - len(head)) // len(line))
+
+
+def attachment_message(size):
+    """A short letter with one base64 part that fills it up to `size` octets."""
+    head = (header() + 'Content-Type: multipart/mixed; boundary="next-part"\n\n'
+            '--next-part\nContent-Type: text/plain\n\nThe drawings are enclosed.\n\n'
+            '--next-part\nContent-Type: application/octet-stream; name="gate.bin"\n'
+            'Content-Transfer-Encoding: base64\n\n')
+    noise, line = random.Random(4711), 77
+    count = (size - len(head) - 20) // line
+    return head + ''.join(base64.b64encode(noise.randbytes(57)).decode() + '\n'
+                          for _ in range(count)) + '--next-part--\n'
+
+
+class Rig:
+    """Where the programs and their scratch files are; ends everything that it has started."""
+
+    def __init__(self, postern, directory):
+        self.postern = os.path.abspath(postern)
+        self.directory = directory
+        self.peers = Peers()
+        self.started = []
+        self.held = []
+        os.makedirs(directory, exist_ok=True)
+        self.messages = {}
+        for name, text in (('4k', text_message(4096)), ('100k', attachment_message(102400))):
+            self.messages[name] = self.file('message.' + name)
+            with open(self.messages[name], 'w') as out:
+                out.write(text)
+
+    def file(self, name):
+        return os.path.join(self.directory, name)
+
+    def port(self):
+        port = Port()
+        self.held.append(port)
+        return port.number
+
+    def start(self, argv, **more):
+        process = Proc(argv, **more)
+        self.started.append(process)
+        return process
+
+    def close(self):
+        for process in reversed(self.started):
+            process.stop()
+        for port in self.held:
+            port.close()
+        self.started, self.held = [], []
+
+
+class Sink:
+    """smtp-sink, counting. With `mailbox` it also keeps what it gets, all in one file."""
+
+    def __init__(self, rig, mailbox=None):
+        self.port = rig.port()
+        self.path = rig.file('sink.%d.out' % self.port)
+        program, environment = rig.peers.tool('smtp-sink')
+        who = ['-u', 'nobody'] if os.geteuid() == 0 else []
+        keep = ['-D', mailbox] if mailbox else []
+        if mailbox:
+            os.chmod(os.path.dirname(mailbox), 0o777)   # it writes as nobody
+        # its count ends in CR, never in a line: into a file, and read from the end of that
+        command = ['sh', '-c', 'exec "$@" >"$0"', self.path, *program, *who, *keep, '-c', '-m',
+                   '4096', '-h', 'sink.example', '127.0.0.1:%d' % self.port, '1024']
+        self.process = rig.start(command, name='smtp-sink', env=environment)
+        if not wait_listening('127.0.0.1', self.port):
+            raise Broken('smtp-sink does not listen: ' + self.process.text)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def count(self):
+        with open(self.path, 'rb') as stream:
+            stream.seek(max(0, os.path.getsize(self.path) - 300))
+            found = re.findall(rb'mesg=(\d+)\r', stream.read())
+        return int(found[-1]) if found else 0
+
+    def wait_for(self, count, seconds):
+        wait_until(lambda: self.count() >= count, seconds, 0.01)
+        return self.count()
+
+
+class Target:
+    """One way from smtp-source to smtp-sink. `pid` is None where nothing stands in it."""
+
+    def __init__(self, name, port, process=None, traced=False):
+        self.name = name
+        self.port = port
+        self.process = process
+        self.pid = None
+        if process:
+            self.pid = gauge.child_of(process.pid) if traced else process.pid
+
+    def stop(self):
+        """Politely, so that a tracer writes down what it has counted."""
+        if self.process.running():
+            os.kill(self.pid, signal.SIGTERM)
+        status = self.process.wait(STOP_SECONDS_MAX)
+        if status is None:
+            self.process.kill()
+            raise Broken('%s does not end: %s' % (self.name, self.process.text[-300:]))
+        return status
+
+
+def direct(sink):
+    return Target('direct', sink.port)
+
+
+def haproxy(rig, sink, threads, prefix=(), traced=False):
+    """TCP mode: it copies bytes and knows no SMTP. It logs nothing."""
+    port = rig.port()
+    path = rig.file('haproxy.%d.cfg' % port)
+    with open(path, 'w') as out:
+        out.write('global\n nbthread %d\n maxconn 4000\n'
+                  'defaults\n mode tcp\n timeout connect 10s\n timeout client 300s\n'
+                  ' timeout server 300s\n'
+                  'listen mail\n bind 127.0.0.1:%d backlog 1024\n server inside 127.0.0.1:%d\n'
+                  % (threads, port, sink.port))
+    program, environment = rig.peers.tool('haproxy')
+    process = rig.start([*prefix, *program, '-db', '-f', path], name='haproxy', env=environment)
+    if not wait_listening('127.0.0.1', port, 30):
+        raise Broken('haproxy does not listen: ' + process.text[-500:])
+    return Target('haproxy-%d' % threads, port, process, traced)
+
+
+def postern(rig, sink, prefix=(), traced=False, lines=()):
+    port = rig.port()
+    path = rig.file('postern.%d' % port)
+    with open(path + '.conf', 'w') as out:
+        out.write('\n'.join(['hostname mx.rcpt.example', 'listen 127.0.0.1:%d' % port,
+                             'relay %s to 127.0.0.1:%d' % (DOMAIN, sink.port),
+                             'log file %s.log' % path, *lines]) + '\n')
+    process = rig.start([*prefix, rig.postern, 'run', '-c', path + '.conf'], name='postern')
+    if not process.wait_line(r'\bready\b', 60):
+        raise Broken('postern is not ready: ' + process.text[-500:])
+    target = Target('postern', port, process, traced)
+    target.log_path = path + '.log'
+    return target
+
+
+def source(rig, port, count, concurrent, message=None, numbered=False, bytes_each=4096):
+    """Send `count` messages, a new connection for each. Returns (seconds, ns of smtp-source's CPU).
+    `numbered`: the n-th goes to a recipient n; these messages are made of `bytes_each` octets."""
+    program, environment = rig.peers.tool('smtp-source')
+    what = ['-N', '-l', str(bytes_each)] if numbered else ['-F', rig.messages[message]]
+    argv = [*program, '-s', str(concurrent), '-m', str(count), *what, '-f', SENDER, '-t', RCPT,
+            '-M', 'mail.sender.example', '127.0.0.1:%d' % port]
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    try:
+        done = subprocess.run(argv, env=environment, capture_output=True, timeout=SECONDS_MAX,
+                              stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        raise Broken('smtp-source: no end within %d s' % SECONDS_MAX) from None
+    seconds, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise Broken('smtp-source: ' + done.stderr.decode('utf-8', 'replace').strip()[-300:])
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, int(spent * 1e9)
+
+
+def send(rig, target, sink, count, concurrent, message):
+    """As source(), and every message must be inside, once."""
+    before = sink.count()
+    result = source(rig, target.port, count, concurrent, message)
+    got = sink.wait_for(before + count, 5) - before
+    if got != count:
+        raise Broken('%s: %d messages sent, %d inside' % (target.name, count, got))
+    return result
+
+
+def numbered_recipient(number):
+    """What smtp-source -N makes of its recipient."""
+    return '%d%s' % (number, RCPT)
+
+
+def recipients(mailbox):
+    """Of every complete message that smtp-sink has written down."""
+    with open(mailbox, errors='replace') as stream:
+        return [match.group(1) for match in map(RCPT_LINE.match, stream) if match]
+
+
+RCPT_LINE = re.compile(r'X-Rcpt-Args: <([^>]*)>')
+
+
+def count_lines(path, part):
+    with open(path, 'rb') as stream:
+        return sum(part in line for line in stream)
+
+
+class IdleClients:
+    """So many clients that have said EHLO and nothing since."""
+
+    def __init__(self, port, count):
+        self.port = port
+        self.count = count
+        self.sockets = []
+
+    def __enter__(self):
+        try:
+            for _ in range(self.count):
+                self.sockets.append(self.greet())
+        except OSError as reason:
+            self.__exit__()
+            raise Broken('idle client %d: %s' % (len(self.sockets) + 1, reason)) from None
+        return self
+
+    def greet(self):
+        client = socket.create_connection(('127.0.0.1', self.port), 10)
+        for command, code in ((b'', b'220'), (b'EHLO idle.example\r\n', b'250')):
+            client.sendall(command)
+            reply = b''
+            while not re.search(rb'(?m)^%s .*\r\n$' % code, reply):
+                more = client.recv(4096)
+                if not more:
+                    raise OSError('was told %r' % reply[:60])
+                reply += more
+        return client
+
+    def __exit__(self, *_):
+        for client in self.sockets:
+            client.close()

@@ -1,0 +1,309 @@
+#!/usr/bin/python3
+"""Postern beside HAProxy, and what it costs in system calls, instructions and memory.
+
+    run.py --postern BIN [--out DIR] [--only load,calls,instructions,memory,count]
+           [--rounds N] [--quick]
+
+Prints one table, leaves the figures in DIR/bench.json (default: build/bench), and exits with 1 if a
+limit is missed. README.md says what each figure means.
+"""
+import argparse
+import collections
+import datetime
+import json
+import os
+import platform
+import re
+import resource
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+
+import gauge
+import rig as rigs
+import table
+
+ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
+SIZES = ('4k', '100k')
+CONCURRENT = 20
+
+LIMIT_CPU_RATIO = 1.5
+LIMIT_CALLS = 30
+LIMIT_IDLE_KIB = 4096
+LIMIT_SESSION_KIB = 4.0
+
+
+class Plan:
+    """How much of everything: enough for steady figures, or just enough to see that it works."""
+
+    def __init__(self, quick, rounds):
+        self.quick = quick
+        self.rounds = rounds or (1 if quick else 7)
+        self.load = {'4k': 300, '100k': 100} if quick else {'4k': 3000, '100k': 800}
+        self.calls = (100, 400) if quick else (200, 1700)
+        self.instructions = (20, 80) if quick else (100, 600)
+        self.sessions = 1000
+        self.messages = 1000 if quick else 20000
+        self.messages_concurrent = 100
+
+
+class Bench:
+    def __init__(self, options):
+        self.plan = Plan(options.quick, options.rounds)
+        self.postern = options.postern
+        self.out = options.out
+        self.directory = os.path.join(options.out, 'work')
+        self.results = {'machine': machine(), 'rounds': self.plan.rounds, 'quick': options.quick}
+        self.limits = []
+        self.skipped = []
+
+    def rig(self):
+        return rigs.Rig(self.postern, self.directory)
+
+    def limit(self, name, value, most, unit=''):
+        """`value` may be at most `most`."""
+        self.limits.append({'name': name, 'value': value, 'most': most, 'unit': unit,
+                            'kept': value <= most})
+
+    # --- load ---------------------------------------------------------------------------------
+
+    def load(self):
+        """CPU per message and messages per second, all targets in turn in each round."""
+        rig, cells = self.rig(), collections.defaultdict(list)
+        try:
+            sink = rigs.Sink(rig)
+            targets = [rigs.direct(sink), rigs.haproxy(rig, sink, 1), rigs.haproxy(rig, sink, 2),
+                       rigs.postern(rig, sink)]
+            for target in targets:
+                for size in SIZES:
+                    rigs.send(rig, target, sink, 2 * CONCURRENT, CONCURRENT, size)
+            for number in range(self.plan.rounds):
+                for size in SIZES:
+                    for i in range(len(targets)):
+                        target = targets[(i + number) % len(targets)]
+                        cells[target.name, size].append(self.load_once(rig, sink, target, size))
+                progress('load', number + 1, self.plan.rounds)
+            memory = {t.name: gauge.memory(t.pid) for t in targets if t.pid}
+        finally:
+            rig.close()
+        self.results['load'] = {
+            target.name: dict({size: summary(cells[target.name, size]) for size in SIZES},
+                              memory=memory.get(target.name)) for target in targets}
+        for size in SIZES:
+            ratio = self.ratio(size)
+            self.results['load']['ratio.' + size] = ratio
+            if not self.plan.quick:
+                self.limit('CPU per message of %s, to that of haproxy-1' % table.SIZE[size], ratio,
+                           LIMIT_CPU_RATIO)
+
+    def load_once(self, rig, sink, target, size):
+        count = self.plan.load[size]
+        pids = {'sink': sink.pid}
+        if target.pid:
+            pids['target'] = target.pid
+        before = {name: gauge.cpu_ns(pid) for name, pid in pids.items()}
+        split = gauge.cpu_split_ns(target.pid) if target.pid else (0, 0)
+        busy, started = gauge.machine_busy_ns(), time.monotonic()
+        seconds, source_ns = rigs.send(rig, target, sink, count, CONCURRENT, size)
+        spent = {name: gauge.cpu_ns(pid) - before[name] for name, pid in pids.items()}
+        wall_ns = (time.monotonic() - started) * 1e9
+        other = gauge.machine_busy_ns() - busy - source_ns - sum(spent.values())
+        cell = {'rate': count / seconds,
+                'chain_us': (source_ns + sum(spent.values())) / count / 1000,
+                'other_percent': max(0.0, 100 * other / wall_ns / os.cpu_count())}
+        if target.pid:
+            user, system = (b - a for a, b in zip(split, gauge.cpu_split_ns(target.pid)))
+            cell['cpu_us'] = spent['target'] / count / 1000
+            cell['user_us'] = user / count / 1000
+            cell['system_us'] = system / count / 1000
+        return cell
+
+    def ratio(self, size):
+        load = self.results['load']
+        return load['postern'][size]['cpu_us'] / load['haproxy-1'][size]['cpu_us']
+
+    # --- what does not depend on the machine's other work -----------------------------------------
+
+    def run_traced(self, make, prefix, traced, count, concurrent, size):
+        """One life of a target, from start to end, with so many messages."""
+        rig = self.rig()
+        try:
+            sink = rigs.Sink(rig)
+            target = make(rig, sink, prefix, traced)
+            rigs.send(rig, target, sink, count, concurrent, size)
+            target.stop()
+        finally:
+            rig.close()
+
+    def calls(self):
+        """System calls per message, by name."""
+        few, many = self.plan.calls
+        result = {}
+        for name, make in MAKERS.items():
+            for concurrent in (1, CONCURRENT):
+                counts = []
+                for count in (few, many):
+                    path = os.path.join(self.directory, 'strace.%s.%d.%d' % (name, concurrent,
+                                                                             count))
+                    self.run_traced(make, gauge.strace_prefix(path), True, count, concurrent, '4k')
+                    counts.append(gauge.strace_counts(path))
+                result['%s.%d' % (name, concurrent)] = gauge.per_message(*counts, many - few)
+                progress('system calls', len(result), 2 * len(MAKERS))
+        self.results['calls'] = result
+        for concurrent in (1, CONCURRENT):
+            total = sum(times for times, _ in result['postern.%d' % concurrent].values())
+            self.limit('system calls per message of 4 KiB, %d at a time' % concurrent, total,
+                       LIMIT_CALLS)
+
+    def instructions(self):
+        """Instructions in user mode per message."""
+        few, many = self.plan.instructions
+        result = {}
+        for name, make in MAKERS.items():
+            for size in SIZES:
+                counts = []
+                for count in (few, many):
+                    path = os.path.join(self.directory, 'callgrind.%s.%s.%d' % (name, size, count))
+                    self.run_traced(make, gauge.callgrind_prefix(path), False, count, 1, size)
+                    counts.append(gauge.callgrind_instructions(path))
+                result['%s.%s' % (name, size)] = (counts[1] - counts[0]) / (many - few)
+                progress('instructions', len(result), len(SIZES) * len(MAKERS))
+        self.results['instructions'] = result
+
+    # --- memory -----------------------------------------------------------------------------------
+
+    def memory(self):
+        """Private memory without a client, and what a thousand idle ones add."""
+        rig, result = self.rig(), {}
+        try:
+            sink = rigs.Sink(rig)
+            makers = {'haproxy-1': lambda: rigs.haproxy(rig, sink, 1),
+                      'postern': lambda: rigs.postern(rig, sink, lines=[
+                          'limit sessions %d per-client %d' % ((self.plan.sessions + 100,) * 2)])}
+            for name, make in makers.items():
+                target = make()
+                time.sleep(0.5)
+                empty = gauge.memory(target.pid)
+                with rigs.IdleClients(target.port, self.plan.sessions):
+                    time.sleep(0.5)
+                    full = gauge.memory(target.pid)
+                result[name] = {
+                    'idle': empty, 'sessions': self.plan.sessions, 'full': full,
+                    'session_kib': (full['private_kib'] - empty['private_kib']) /
+                    self.plan.sessions}
+        finally:
+            rig.close()
+        self.results['memory'] = result
+        self.limit('private memory without a client', result['postern']['idle']['private_kib'],
+                   LIMIT_IDLE_KIB, 'KiB')
+        self.limit('private memory per idle client of %d' % self.plan.sessions,
+                   result['postern']['session_kib'], LIMIT_SESSION_KIB, 'KiB')
+
+    # --- none lost, none doubled --------------------------------------------------------------------
+
+    def count(self):
+        """Each of many messages has a recipient of its own, and is inside exactly once."""
+        rig, count = self.rig(), self.plan.messages
+        scratch = tempfile.mkdtemp(prefix='postern-bench-')
+        try:
+            mailbox = os.path.join(scratch, 'mailbox')
+            sink = rigs.Sink(rig, mailbox)
+            target = rigs.postern(rig, sink)
+            seconds, _ = rigs.source(rig, target.port, count, self.plan.messages_concurrent,
+                                     numbered=True)
+            sink.wait_for(count, 5)
+            got = collections.Counter(rigs.recipients(mailbox))
+            memory = gauge.memory(target.pid)
+            target.stop()
+            delivered = rigs.count_lines(target.log_path, b'outcome=delivered')
+        finally:
+            rig.close()
+            shutil.rmtree(scratch, ignore_errors=True)
+        wanted = {rigs.numbered_recipient(i) for i in range(1, count + 1)}
+        result = {'sent': count, 'seconds': seconds, 'rate': count / seconds,
+                  'lost': len(wanted - set(got)), 'foreign': len(set(got) - wanted),
+                  'doubled': sum(n - 1 for n in got.values()),
+                  'unlogged': count - delivered, 'memory': memory}
+        self.results['count'] = result
+        for what in ('lost', 'doubled', 'foreign', 'unlogged'):
+            self.limit('messages %s of %d, %d at a time' % (
+                what, count, self.plan.messages_concurrent), abs(result[what]), 0)
+
+    def run(self, parts):
+        for part in parts:
+            try:
+                getattr(self, part)()
+            except (gauge.Unavailable, rigs.Peers.Unavailable) as reason:
+                self.skipped.append('%s: %s' % (part, reason))
+            except rigs.Broken as reason:
+                self.skipped.append('%s: BROKEN: %s' % (part, reason))
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.results['limits'] = self.limits
+        self.results['skipped'] = self.skipped
+        os.makedirs(self.out, exist_ok=True)
+        with open(os.path.join(self.out, 'bench.json'), 'w') as out:
+            json.dump(self.results, out, indent=1)
+            out.write('\n')
+        missed = [limit for limit in self.limits if not limit['kept']]
+        return 1 if missed or self.skipped else 0
+
+
+PARTS = ('load', 'calls', 'instructions', 'memory', 'count')
+MAKERS = {
+    'haproxy-1': lambda rig, sink, prefix, traced: rigs.haproxy(rig, sink, 1, prefix, traced),
+    'postern': rigs.postern,
+}
+
+
+def summary(cells):
+    """Of each figure the median, and of the CPU time the least, too."""
+    result = {name: statistics.median(cell[name] for cell in cells) for name in cells[0]}
+    for name in ('user_us', 'system_us'):
+        if name in result:   # too coarse for a median
+            result[name] = statistics.mean(cell[name] for cell in cells)
+    if 'cpu_us' in result:
+        result['cpu_us_least'] = min(cell['cpu_us'] for cell in cells)
+    result['all'] = cells
+    return result
+
+
+def machine():
+    model = re.search(r'^(?:model name|Hardware|cpu model)\s*:\s*(.*)$', gauge.read('/proc/cpuinfo'),
+                      re.M)
+    return {'date': datetime.datetime.now().strftime('%Y-%m-%d %H:%M'),
+            'cpu': model.group(1) if model else platform.machine(), 'cpus': os.cpu_count(),
+            'system': '%s %s' % (platform.system(), platform.release())}
+
+
+def progress(what, done, all_of_it):
+    if sys.stderr.isatty():
+        print('\r%s: %d of %d ' % (what, done, all_of_it), end='\r' if done < all_of_it else '\n',
+              file=sys.stderr, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description='Postern beside HAProxy')
+    parser.add_argument('--postern', required=True, help='the binary')
+    parser.add_argument('--out', default=os.path.join(ROOT, 'build', 'bench'),
+                        help='for bench.json and scratch files (default: build/bench)')
+    parser.add_argument('--only', default=','.join(PARTS), help='parts: ' + ','.join(PARTS))
+    parser.add_argument('--rounds', type=int, default=0, help='of the load (default: 7)')
+    parser.add_argument('--quick', action='store_true',
+                        help='few messages: does it work? CPU time is shown, not judged')
+    options = parser.parse_args()
+    parts = options.only.split(',')
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        parser.error('no such part: %s (there are: %s)' % (' '.join(unknown), ' '.join(PARTS)))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    bench = Bench(options)
+    status = bench.run(parts)
+    table.show(bench.results)
+    return status
+
+
+if __name__ == '__main__':
+    sys.exit(main())
