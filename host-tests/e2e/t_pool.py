@@ -115,7 +115,16 @@ def fail_over(t, name, prepare, must_deliver):
     equal((len(first.taken), len(second.taken)), (0, int(reply.code == 250)), 'messages inside')
     if reply.code == 250:
         equal(mail.difference(TEXT, second.taken[0].body), None, 'message')
-        check(proxy.wait_log()[0].get('relay') == second.address, 'log names another server')
+
+
+@test()
+def log_names_the_server(t):
+    """With its port: two servers can stand on one address."""
+    first, second = t.server(), t.server()
+    first.refuse()
+    proxy = t.postern(first, second, lines=[TIMEOUTS])
+    equal(deliver(proxy)[1].code, 250, 'delivery')
+    equal(proxy.wait_log()[0].get('relay'), second.address, 'relay')
 
 
 @table([('close', CLOSE), ('rubbish', b'\0\0\r\n'), ('421', (b'421 4.3.2 x\r\n', CLOSE)),

@@ -129,15 +129,17 @@ FIELD = re.compile(r'([a-z][a-z0-9_-]*)=("(?:[^"\\]|\\.)*"|[^ ]*)(?: |$)')
 
 
 def parse_record(line):
-    """A log line as a dict (`stamp` is the time), None if it is not one."""
+    """A log line as a dict (`stamp` is the time), None if it is not one. Of a field that comes more
+    than once the values are joined with commas."""
     match = re.search(r'(\d{4}-\d\d-\d\dT[0-9:.]+Z) +(ev=.*)$', line)
     if not match:
         return None
     record = {'stamp': match.group(1)}
     rest = match.group(2)
     for field in FIELD.finditer(rest):
-        value = field.group(2)
-        record[field.group(1)] = value[1:-1] if value.startswith('"') else value
+        name, value = field.groups()
+        value = value[1:-1] if value.startswith('"') else value
+        record[name] = record[name] + ',' + value if name in record else value
     return record
 
 
