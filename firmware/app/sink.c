@@ -162,6 +162,7 @@ static uint16_t act(struct conn *conn, const struct pst_sink_fault *fault)
 	case PST_SINK_HANG:
 		flush(conn);
 		conn->hung = true;
+		pst_timer_cancel(conn->sink->env.loop, &conn->timer);
 		return 451;
 	case PST_SINK_CLOSE:
 	case PST_SINK_LOSE:
@@ -552,7 +553,7 @@ static bool fill(struct conn *conn)
 	pst_buf_commit(&conn->in, (uint32_t)got);
 	if (conn->slow_rate)
 		conn->slow_budget -= (uint32_t)got;
-	if (!conn->closing)
+	if (!conn->closing && !conn->hung)
 		pst_timer_set(conn->sink->env.loop, &conn->timer, now(conn) + IDLE_MS);
 	return true;
 }
@@ -658,7 +659,8 @@ static void on_accepted(struct pst_net_listener *listener, struct pst_net_conn *
 	if (conn->ended)
 		return;
 	pst_smtp_server_greeted(&conn->core);
-	pst_timer_set(sink->env.loop, &conn->timer, now(conn) + IDLE_MS);
+	if (!conn->hung)
+		pst_timer_set(sink->env.loop, &conn->timer, now(conn) + IDLE_MS);
 	flush(conn);
 	if (!conn->ended)
 		conn->net.ops->want(&conn->net,

@@ -50,6 +50,7 @@ struct surroundings {
 	struct pst_alloc_fail alloc;
 	struct pst_span path;
 	struct pst_span lines[LINES_MAX];
+	char set_up[4096]; /* the case's "#!" lines are cut out of it */
 	uint32_t line_count;
 	struct pst_addr local;
 	struct text main;     /* what the reader hands out for `path` */
@@ -131,12 +132,12 @@ static void set_up_line(struct surroundings *s, char *line)
 {
 	if (strncmp(line, "-o ", 3) == 0) {
 		assert_true(s->line_count < LINES_MAX);
-		s->lines[s->line_count++] = pst_span_text(strdup(line + 3));
+		s->lines[s->line_count++] = pst_span_text(line + 3);
 	} else if (strncmp(line, "ram ", 4) == 0) {
 		assert_int_equal(pst_config_size_parse(pst_span_text(line + 4),
 						       &s->env.ram_bytes), 0);
 	} else if (strncmp(line, "name ", 5) == 0) {
-		s->env.machine_name = pst_span_text(strdup(line + 5));
+		s->env.machine_name = pst_span_text(line + 5);
 	} else if (strncmp(line, "local ", 6) == 0) {
 		assert_int_equal(pst_addr_parse(pst_span_text(line + 6), &s->local), 0);
 		s->env.locals = &s->local;
@@ -149,7 +150,7 @@ static void set_up_line(struct surroundings *s, char *line)
 static struct surroundings *surroundings_of(const char *name)
 {
 	struct surroundings *s = calloc(1, sizeof(*s));
-	char *copy, *line, *rest;
+	char *line, *rest;
 
 	pst_alloc_fail_init(&s->alloc);
 	s->reader = (struct pst_config_reader){fake_read, fake_done};
@@ -163,11 +164,10 @@ static struct surroundings *surroundings_of(const char *name)
 	};
 	s->path = pst_span_text(name);
 	assert_true(slurp(name, &s->main));
-	copy = strdup(s->main.at);
-	for (line = strtok_r(copy, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+	snprintf(s->set_up, sizeof(s->set_up), "%s", s->main.at);
+	for (line = strtok_r(s->set_up, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
 		if (strncmp(line, "#! ", 3) == 0)
 			set_up_line(s, line + 3);
-	free(copy);
 	return s;
 }
 
