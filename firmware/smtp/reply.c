@@ -85,7 +85,7 @@ static int line_take(struct pst_buf *in, struct pst_span *line)
 	for (uint32_t i = 0; i < all.len; i++) {
 		uint8_t c = all.at[i];
 
-		if (i >= PST_SMTP_REPLY_LINE_MAX || c == 0 || c == '\n')
+		if (c == 0 || c == '\n')
 			return -PST_E_PROTO;
 		if (c != '\r')
 			continue;
@@ -97,7 +97,10 @@ static int line_take(struct pst_buf *in, struct pst_span *line)
 		pst_buf_consume(in, i + 2);
 		return 1;
 	}
-	return all.len >= PST_SMTP_REPLY_LINE_MAX || pst_buf_room(in) == 0 ? -PST_E_PROTO : 0;
+	/* A buffer that is not there yet is no full buffer. */
+	if (all.len && (all.len >= PST_SMTP_REPLY_LINE_MAX || pst_buf_room(in) == 0))
+		return -PST_E_PROTO;
+	return 0;
 }
 
 int pst_smtp_reply_read(struct pst_smtp_reply_reader *reader, struct pst_buf *in,

@@ -557,7 +557,7 @@ static void next_command(struct pst_smtp_server *core, struct pst_span in, uint3
 		/* A CR stays, so that its LF is known for one when it comes. */
 		core->skipping = true;
 		*used = in.len - (in.len > 0 && in.at[in.len - 1] == '\r');
-		core->scanned = in.len - *used;
+		core->scanned = 0;
 		return;
 	default:
 		too_long = core->skipping || len > PST_SMTP_LINE_MAX;

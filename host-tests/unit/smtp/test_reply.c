@@ -216,6 +216,11 @@ static void test_read_limits(void **state)
 	pst_buf_commit(&in, 100);
 	assert_int_equal(pst_smtp_reply_read(&reader, &in, &line), -PST_E_PROTO);
 
+	/* a buffer that is absent is none of the kind */
+	memset(&reader, 0, sizeof(reader));
+	pst_buf_init(&in, NULL, 0);
+	assert_int_equal(pst_smtp_reply_read(&reader, &in, &line), 0);
+
 	/* the most lines, and one more */
 	for (uint32_t i = 0; i + 1 < PST_SMTP_REPLY_LINES_MAX; i++) {
 		memcpy(text + len, "250-a\r\n", 7);
