@@ -185,8 +185,13 @@ static void file_gets_lines(void **state)
 	assert_int_equal(pst_outlet_open(&b->outlet, PST_CONFIG_LOG_FILE, pst_span_text(path)), 0);
 	log_line(b, 4);
 	turn(b);
+	/* not rotated: opened anew, what is there stays */
+	assert_int_equal(pst_outlet_open(&b->outlet, PST_CONFIG_LOG_FILE, pst_span_text(path)), 0);
+	log_line(b, 5);
+	turn(b);
 	slurp_file(b, "log");
 	assert_int_equal(strncmp(strchr(b->text, ' '), " ev=line n=4", 12), 0);
+	assert_non_null(strstr(b->text, " ev=line n=5"));
 	bench_free(b);
 }
 

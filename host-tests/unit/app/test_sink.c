@@ -107,6 +107,7 @@ static void bench_free(struct bench *b)
 	if (b->client.conn.open)
 		b->client.conn.ops->abort(&b->client.conn, false);
 	pst_sink_close(&b->sink);
+	assert_int_equal(b->sink.conn_count, 0);
 	pst_maildir_close(&b->maildir);
 	for (int i = 0; i < 4; i++)
 		pst_loop_turn(&b->loop, false);
@@ -500,13 +501,13 @@ static void parses_faults(void **state)
 
 static void ends_after_count(void **state)
 {
-	static const char script[] = MESSAGE MESSAGE "QUIT\r\n";
+	static const char twice[] = MESSAGE MESSAGE "QUIT\r\n", once[] = MESSAGE "QUIT\r\n";
 	struct bench *b = bench_new("eod=x1:reply:451_no", 2);
 
 	(void)state;
-	talk(b, script, sizeof(script) - 1, 0, 20000);
+	talk(b, twice, sizeof(twice) - 1, 0, 20000);
 	assert_int_equal(b->done_count, 0);
-	talk(b, script, sizeof(script) - 1, 0, 20000);
+	talk(b, once, sizeof(once) - 1, 0, 20000);
 	assert_int_equal(b->done_count, 1);
 	bench_free(b);
 }
