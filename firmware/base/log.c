@@ -180,6 +180,16 @@ void pst_log_addr(struct pst_log *log, const char *key, const struct pst_addr *v
 	put_field(log, key, pst_buf_span(&text), sizeof(area));
 }
 
+void pst_log_endpoint(struct pst_log *log, const char *key, const struct pst_addr *value)
+{
+	uint8_t area[PST_ADDR_TEXT_MAX];
+	struct pst_buf text;
+
+	pst_buf_init(&text, area, sizeof(area));
+	pst_addr_put_port(&text, value);
+	put_field(log, key, pst_buf_span(&text), sizeof(area));
+}
+
 void pst_log_span(struct pst_log *log, const char *key, struct pst_span value)
 {
 	put_field(log, key, value, PST_LOG_VALUE_MAX);

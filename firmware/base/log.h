@@ -49,6 +49,8 @@ void pst_log_begin(struct pst_log *log, enum pst_log_level level, const char *ev
 void pst_log_text(struct pst_log *log, const char *key, const char *value);
 void pst_log_u64(struct pst_log *log, const char *key, uint64_t value);
 void pst_log_addr(struct pst_log *log, const char *key, const struct pst_addr *value);
+/* With its port. */
+void pst_log_endpoint(struct pst_log *log, const char *key, const struct pst_addr *value);
 /* Our own bytes (quoted where needed), at most PST_LOG_VALUE_MAX of them; more end in "...". */
 void pst_log_span(struct pst_log *log, const char *key, struct pst_span value);
 /* A peer's bytes: escaped, quoted where needed, at most PST_LOG_PEER_MAX of them. */

@@ -252,10 +252,13 @@ static void on_final(void *owner, const struct pst_smtp_reply *reply)
 	struct pst_txn *txn = session->txn;
 
 	session->txn = NULL;
-	if (!reply)
+	if (!reply) {
 		pst_session_close(session, false);
-	else
-		answered(session, reply, txn->id);
+		return;
+	}
+	answered(session, reply, txn->id);
+	if (session->proxy->draining && session->phase == PST_SESSION_OPEN)
+		say_and_hang_up(session, PST_REASON_shutdown);
 }
 
 static void on_txn_room(void *owner)

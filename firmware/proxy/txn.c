@@ -91,18 +91,41 @@ static enum pst_counter counter_of(const char *outcome)
 	}
 }
 
-#define LOG_RCPTS_MAX 10
+#define LOG_RCPTS_MAX 8
 
+static void put_mailbox(struct pst_buf *out, struct pst_span mailbox)
+{
+	pst_buf_put_escaped(out, PST_SPAN("<"), 1);
+	pst_buf_put_escaped(out, mailbox, PST_LOG_PEER_MAX);
+	pst_buf_put_escaped(out, PST_SPAN(">"), 1);
+}
+
+static void log_sender(const struct pst_txn *txn, struct pst_log *log)
+{
+	uint8_t area[4 * PST_LOG_PEER_MAX];
+	struct pst_buf text;
+
+	pst_buf_init(&text, area, sizeof(area));
+	put_mailbox(&text, txn->facts.sender);
+	pst_log_span(log, "from", pst_buf_span(&text));
+}
+
+/* The first accepted ones, and how many there were. */
 static void log_recipients(const struct pst_txn *txn, struct pst_log *log)
 {
+	uint8_t area[LOG_RCPTS_MAX * PST_LOG_PEER_MAX];
+	struct pst_buf text;
 	uint32_t count = 0;
 
+	pst_buf_init(&text, area, sizeof(area));
 	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt; rcpt = rcpt->next) {
-		if (!rcpt->accepted)
+		if (!rcpt->accepted || ++count > LOG_RCPTS_MAX)
 			continue;
-		if (count++ < LOG_RCPTS_MAX)
-			pst_log_peer(log, "to", rcpt->relay.mailbox);
+		if (count > 1)
+			pst_buf_put_escaped(&text, PST_SPAN(","), 1);
+		put_mailbox(&text, rcpt->relay.mailbox);
 	}
+	pst_log_span(log, "to", pst_buf_span(&text));
 	pst_log_u64(log, "rcpts", count);
 	if (txn->refused_count > 0)
 		pst_log_u64(log, "rcpts_refused", txn->refused_count);
@@ -113,22 +136,23 @@ static void record(struct pst_txn *txn, bool final_lost)
 	const struct pst_proxy_env *env = txn->txns->env;
 	struct pst_log *log = env->log;
 	const char *outcome = outcome_of(txn, final_lost);
+	enum pst_reason reason = (enum pst_reason)txn->reason;
 
+	/* With no recipient taken, what was said to the last one is the verdict. */
+	if (reason == PST_REASON_none && txn->facts.rcpt_count == 0)
+		reason = (enum pst_reason)txn->rcpt_reason;
 	pst_count(env->counters, counter_of(outcome));
 	pst_log_begin(log, PST_LOG_INFO, "transaction");
 	pst_log_text(log, "id", txn->id);
 	pst_log_addr(log, "client", &txn->facts.client);
 	pst_log_peer(log, "helo", txn->facts.helo);
-	pst_log_peer(log, "from", txn->facts.sender);
+	log_sender(txn, log);
 	log_recipients(txn, log);
 	pst_log_u64(log, "size", txn->facts.size_bytes);
-	pst_log_text(log, "verdict", txn->reason == PST_REASON_none ? "accept" : "refuse");
-	pst_log_text(log, "reason",
-		     txn->reason != PST_REASON_none
-			     ? pst_reason_reply((enum pst_reason)txn->reason)->name
-			     : pst_reason_reply((enum pst_reason)txn->rcpt_reason)->name);
+	pst_log_text(log, "verdict", reason == PST_REASON_none ? "accept" : "refuse");
+	pst_log_text(log, "reasons", pst_reason_reply(reason)->name);
 	if (txn->tx.server.family != PST_FAMILY_NONE)
-		pst_log_addr(log, "relay", &txn->tx.server);
+		pst_log_endpoint(log, "relay", &txn->tx.server);
 	if (txn->relay_code) {
 		pst_log_u64(log, "reply", txn->relay_code);
 		pst_log_peer(log, "reply_text",
@@ -252,6 +276,7 @@ static void tell_recipient(struct pst_txn *txn, const struct pst_smtp_reply *rep
 	txn->rcpt_pending = false;
 	if (reply->code / 100 != 2)
 		txn->refused_count++;
+	txn->client_code = txn->facts.rcpt_count == 0 ? reply->code : 0;
 	if (txn->session)
 		txn->owner->on_recipient(txn->session, reply);
 }
@@ -573,6 +598,7 @@ static void tell_room(struct pst_txn *txn)
 /* A refusal while the client is still sending waits for the true end of data. */
 static void refused_inside(struct pst_txn *txn, const struct pst_relay_event *event)
 {
+	enum pst_reason reason = event->ours ? PST_REASON_relay_failed : PST_REASON_relay_refused;
 	uint8_t area[256];
 	struct pst_buf text;
 	struct pst_smtp_reply reply;
@@ -581,14 +607,14 @@ static void refused_inside(struct pst_txn *txn, const struct pst_relay_event *ev
 	if (txn->phase == PST_TXN_STREAM) {
 		bool was_paused = txn->paused;
 
-		stop_taking(txn, PST_REASON_relay_refused);
+		stop_taking(txn, reason);
 		txn->paused = was_paused;
 		tell_room(txn);
 		return;
 	}
 	pst_buf_init(&text, area, sizeof(area));
 	reply = refusal(txn, event, false, &text);
-	txn->reason = PST_REASON_relay_refused;
+	txn->reason = (uint8_t)reason;
 	finish(txn, &reply, false);
 }
 
@@ -683,7 +709,8 @@ static void on_relay_event(struct pst_relay_tx *tx, const struct pst_relay_event
 void pst_txn_leave(struct pst_txn *txn, uint16_t code)
 {
 	txn->session = NULL;
-	txn->client_code = code;
+	if (code)
+		txn->client_code = code;
 	if (txn->phase != PST_TXN_FINAL)
 		close_txn(txn, false);
 }

@@ -30,7 +30,7 @@ uint32_t pst_relay_connection_max(const struct pst_relay_conf *conf, uint32_t se
 
 uint32_t pst_relay_connection_bytes(void)
 {
-	return sizeof(struct pst_relay_conn);
+	return 2 * sizeof(struct pst_relay_conn);
 }
 
 int pst_relay_new(const struct pst_relay_env *env, uint32_t connection_max, struct pst_relay **out)
@@ -40,8 +40,10 @@ int pst_relay_new(const struct pst_relay_env *env, uint32_t connection_max, stru
 	if (!relay)
 		return -PST_E_NOMEM;
 	relay->env = *env;
+	/* Dead ones keep their memory, but no more, until the end of the turn. */
+	relay->connection_max = connection_max;
 	pst_pool_init(&relay->conn_pool, "relay-connection", env->mem,
-		      sizeof(struct pst_relay_conn), connection_max, 4);
+		      sizeof(struct pst_relay_conn), 2 * connection_max, 4);
 	pst_list_init(&relay->servers);
 	pst_list_init(&relay->conns);
 	pst_list_init(&relay->dead);

@@ -94,7 +94,8 @@ struct pst_relay_env {
 	struct pst_pool *buffer_pool; /* blocks for replies and commands */
 };
 
-/* Connections that a configuration can have open at once, and the memory of one without buffers. */
+/* Connections that a configuration can have open at once, and the memory that one of them stands for,
+ * its buffers aside. */
 uint32_t pst_relay_connection_max(const struct pst_relay_conf *conf, uint32_t session_count_max);
 uint32_t pst_relay_connection_bytes(void);
 

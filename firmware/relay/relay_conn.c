@@ -14,7 +14,7 @@ static void log_conn(struct pst_relay_conn *conn, enum pst_log_level level, cons
 	struct pst_log *log = conn->relay->env.log;
 
 	pst_log_begin(log, level, event);
-	pst_log_addr(log, "server", &conn->server->addr);
+	pst_log_endpoint(log, "server", &conn->server->addr);
 	pst_log_text(log, "reason", reason);
 	pst_log_end(log);
 }
@@ -34,6 +34,7 @@ static void conn_close(struct pst_relay_conn *conn, bool reset)
 	conn->state = PST_CONN_DEAD;
 	conn->tx = NULL;
 	pst_list_append(&conn->relay->dead, &conn->node);
+	conn->relay->live_count--;
 	server->conn_count--;
 	pst_relay_serve_waiting(server);
 }
@@ -286,13 +287,16 @@ static void on_broken(struct pst_task *task)
 {
 	struct pst_relay_conn *conn = PST_CONTAINER(task, struct pst_relay_conn, task);
 
-	conn_fail(conn, pst_strerror(conn->link.error));
+	conn_fail(conn, conn->link.error ? pst_strerror(conn->link.error) : "spoke inside the body");
 }
 
 struct pst_relay_conn *pst_relay_conn_open(struct pst_relay *relay, struct pst_relay_server *server)
 {
-	struct pst_relay_conn *conn = pst_pool_get_zeroed(&relay->conn_pool);
+	struct pst_relay_conn *conn;
 
+	if (relay->live_count >= relay->connection_max)
+		return NULL;
+	conn = pst_pool_get_zeroed(&relay->conn_pool);
 	if (!conn)
 		return NULL;
 	conn->relay = relay;
@@ -311,6 +315,7 @@ struct pst_relay_conn *pst_relay_conn_open(struct pst_relay *relay, struct pst_r
 	}
 	pst_count(relay->env.counters, PST_COUNTER_relay_connects);
 	conn->state = PST_CONN_CONNECTING;
+	relay->live_count++;
 	server->conn_count++;
 	pst_list_append(&relay->conns, &conn->all_node);
 	pst_relay_conn_arm(conn);

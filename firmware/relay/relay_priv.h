@@ -82,6 +82,8 @@ struct pst_relay {
 	struct pst_turn_hook hook;
 	struct pst_timer probe_timer;
 	uint32_t server_count;
+	uint32_t connection_max;
+	uint32_t live_count; /* connections that are not dead */
 	bool quiesced;
 };
 

@@ -79,7 +79,7 @@ static void log_ours(struct pst_relay_tx *tx, const char *stage,
 	struct pst_log *log = tx->relay->env.log;
 
 	pst_log_begin(log, PST_LOG_ERROR, "relay_misconfigured");
-	pst_log_addr(log, "server", &tx->server);
+	pst_log_endpoint(log, "server", &tx->server);
 	pst_log_text(log, "stage", stage);
 	pst_log_u64(log, "code", reply->code);
 	pst_log_peer(log, "reply", reply->text);
@@ -97,7 +97,7 @@ static bool wants_xforward(struct pst_relay_tx *tx)
 	if (!server->pass_warned) {
 		server->pass_warned = true;
 		pst_log_begin(tx->relay->env.log, PST_LOG_WARNING, "relay_no_identity");
-		pst_log_addr(tx->relay->env.log, "server", &server->addr);
+		pst_log_endpoint(tx->relay->env.log, "server", &server->addr);
 		pst_log_text(tx->relay->env.log, "msg",
 			     "the internal server offers no XFORWARD and sees our address as the "
 			     "client's; allow it there, or say `pass none` on the relay line");
@@ -262,8 +262,11 @@ static void on_data_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_
 		.code = reply->code,
 		.enhanced = reply->enhanced,
 		.text = reply->text,
+		.ours = reply->code / 100 == 5,
 	};
 
+	if (event.ours)
+		log_ours(tx, "DATA", reply);
 	if (reply->code == 354) {
 		tx->phase = PST_TX_BODY;
 		pst_relay_conn_arm(tx->conn);
@@ -401,6 +404,9 @@ static void wait_for_place(struct pst_relay_tx *tx, struct pst_relay_server *ser
 		tx->phase = PST_TX_WAITING;
 		tx->since_ms = now_ms;
 		pst_list_append(&server->waiting, &tx->node);
+	} else if (!pst_node_linked(&tx->node)) {
+		/* It was called, and somebody was faster: first again. */
+		pst_list_prepend(&server->waiting, &tx->node);
 	}
 	pst_timer_set(tx->relay->env.loop, &tx->timer, now_ms + PST_RELAY_WAIT_MS);
 	(void)lend_quiet(server, now_ms);
@@ -432,7 +438,8 @@ void pst_relay_tx_acquire(struct pst_relay_tx *tx)
 			/* A new one is wanted, and an idle one has the place. */
 			pst_relay_conn_drop(PST_CONTAINER(idle, struct pst_relay_conn, node));
 		}
-		if (server->conn_count >= tx->route->connection_max) {
+		if (server->conn_count >= tx->route->connection_max ||
+		    tx->relay->live_count >= tx->relay->connection_max) {
 			wait_for_place(tx, server);
 			return;
 		}
@@ -532,7 +539,11 @@ int64_t pst_relay_write(struct pst_relay_tx *tx, const struct pst_span *spans, u
 	int64_t sent;
 
 	PST_BUG_ON(tx->phase != PST_TX_BODY);
-	sent = pst_link_write(&tx->conn->link, spans, count);
+	/* What it has said behind its 354 can be no answer to a dot that it has not seen. */
+	if (tx->conn->link.in.len > 0)
+		sent = -PST_E_PROTO;
+	else
+		sent = pst_link_write(&tx->conn->link, spans, count);
 	if (sent < 0)
 		pst_loop_resume(tx->relay->env.loop, &tx->conn->task);
 	else
