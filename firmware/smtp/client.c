@@ -250,6 +250,16 @@ static int line_handle(struct pst_smtp_client *core, const struct pst_smtp_reply
 	return 1;
 }
 
+/* Bytes of a reply that nobody asked for, and not of a 421's. They must not lie there until a
+ * command is sent that they would seem to answer. */
+static bool speaks_unasked(const struct pst_smtp_client *core, const struct pst_buf *in)
+{
+	struct pst_span rest = pst_buf_span(in);
+
+	return core->due_count == 0 && !core->reader.unfinished &&
+	       !pst_span_starts_nocase(PST_SPAN("421"), pst_span_sub(rest, 0, 3));
+}
+
 int pst_smtp_client_next(struct pst_smtp_client *core, struct pst_buf *in,
 			 struct pst_smtp_client_event *event)
 {
@@ -264,6 +274,8 @@ int pst_smtp_client_next(struct pst_smtp_client *core, struct pst_buf *in,
 			break;
 		ret = line_handle(core, &line, event);
 	} while (ret == 0);
+	if (ret == 0 && speaks_unasked(core, in))
+		ret = -PST_E_PROTO;
 	core->broken = ret < 0;
 	return ret;
 }

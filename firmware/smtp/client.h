@@ -86,7 +86,8 @@ int pst_smtp_client_dot_sent(struct pst_smtp_client *core) PST_MUST_CHECK;
  *      -PST_E_PROTO: malformed, unexpected, or of an impossible class (GREETING: 220, 4xx, 5xx;
  *      DATA: 354, 4xx, 5xx; the others: 2xx, 4xx, 5xx)
  *  note a 421 is passed on as the answer to the oldest command, or with no command due as an
- *       event of PST_SMTP_CMD_NOOP (the server is leaving) */
+ *       event of PST_SMTP_CMD_NOOP (the server is leaving). Any other byte with no command due is
+ *       an error at once, not only when its line is whole */
 int pst_smtp_client_next(struct pst_smtp_client *core, struct pst_buf *in,
 			 struct pst_smtp_client_event *event) PST_MUST_CHECK;
 

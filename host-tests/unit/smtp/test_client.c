@@ -222,6 +222,22 @@ static void test_unasked(void **state)
 	expect(&core, &in, PST_SMTP_CMD_GREETING, 220);
 	assert_int_equal(pst_smtp_client_next(&core, &in, &event), -PST_E_PROTO);
 
+	/* a single byte tells, unless it can be a 421's */
+	static const struct {
+		const char *text;
+		bool good;
+	} rows[] = {{"2", false}, {"4", true}, {"42", true}, {"450", false}, {"421", true},
+		    {"421 x", true}, {"421-x\r\n", true}, {"421-x\r\n4", true}, {"\r", false}};
+
+	for (uint32_t i = 0; i < PST_COUNT(rows); i++) {
+		begin(&core, &out, &in);
+		arrive(&in, "220 x\r\n");
+		expect(&core, &in, PST_SMTP_CMD_GREETING, 220);
+		arrive(&in, rows[i].text);
+		assert_int_equal(pst_smtp_client_next(&core, &in, &event),
+				 rows[i].good ? 0 : -PST_E_PROTO);
+	}
+
 	/* with a command due a 421 is its answer */
 	begin(&core, &out, &in);
 	arrive(&in, "220 x\r\n");
