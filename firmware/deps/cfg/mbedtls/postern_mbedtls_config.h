@@ -8,6 +8,7 @@
 #define POSTERN_MBEDTLS_CONFIG_H
 
 /* platform: ours */
+#define MBEDTLS_DEPRECATED_REMOVED
 #define MBEDTLS_HAVE_ASM
 #define MBEDTLS_HAVE_TIME
 #define MBEDTLS_HAVE_TIME_DATE
@@ -16,8 +17,10 @@
 #define MBEDTLS_PLATFORM_TIME_ALT
 #define MBEDTLS_PLATFORM_MS_TIME_ALT
 
-/* PSA: the only crypto interface we call; keys in memory, never stored */
+/* PSA: the only crypto interface we call; keys in memory, never stored. Nobody else writes to the buffers we hand to
+ * it, so it need not copy every record into memory of its own first. */
 #define MBEDTLS_PSA_CRYPTO_C
+#define MBEDTLS_PSA_ASSUME_EXCLUSIVE_BUFFERS
 #define MBEDTLS_PSA_CRYPTO_EXTERNAL_RNG
 #define MBEDTLS_PSA_KEY_STORE_DYNAMIC
 #define MBEDTLS_USE_PSA_CRYPTO
@@ -70,6 +73,7 @@
 #define MBEDTLS_X509_CREATE_C
 #define MBEDTLS_X509_CRT_WRITE_C
 #define MBEDTLS_X509_RSASSA_PSS_SUPPORT
+#define MBEDTLS_X509_REMOVE_INFO
 
 /* TLS without resumption: Microsoft's senders hang up on TLS 1.3 tickets, and a pooled internal connection needs none.
  * A peer may send records of 16 KiB whatever we ask for; what we send is ours to choose, but a certificate chain must
