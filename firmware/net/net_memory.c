@@ -268,8 +268,6 @@ static int64_t memory_write(struct pst_net_conn *conn, const struct pst_span *sp
 
 		PST_BUG_ON(pst_buf_put(&far->arrived, part));
 		total += part.len;
-		if (part.len < spans[i].len)
-			break;
 	}
 	if (total > 0)
 		wake(far);

@@ -285,6 +285,12 @@ static void a_wildcard_clashes_and_is_reached(void **state)
 	assert_int_equal(pst_addr_parse_port(PST_SPAN("127.0.0.1:0"), &second.local), 0);
 	second.local.port = listener.local.port;
 	assert_int_equal(world->net->ops->listen(world->net, &second), -PST_E_BUSY);
+	/* The other way round too. */
+	world->net->ops->unlisten(world->net, &listener);
+	assert_int_equal(world->net->ops->listen(world->net, &second), 0);
+	assert_int_equal(world->net->ops->listen(world->net, &listener), -PST_E_BUSY);
+	world->net->ops->unlisten(world->net, &second);
+	open_listener();
 	client.conn.peer = second.local;
 	assert_int_equal(world->net->ops->connect(world->net, &client.conn), 0);
 	assert_true(net_world_run(world, was_accepted, NULL));
@@ -358,6 +364,8 @@ static void nobody_listens(void **state)
 	client.act = ignore;
 	start_connect(&client);
 	assert_int_equal(client.told_count, 0);
+	assert_int_equal(end_write(&client, "x"), 0);
+	assert_int_equal(end_read(&client, 10), 0);
 	await_told(&client);
 	assert_true(client.ready_seen & PST_NET_WRITE);
 	assert_int_equal(end_write(&client, "x"), -PST_E_REFUSED);
@@ -916,6 +924,13 @@ static void the_end_is_told_once(void **state)
 	net_world_settle(world);
 	assert_int_equal(server.told_count, 0);
 	assert_int_equal(end_read(&server, 10), -PST_E_CLOSED);
+	/* What happens behind the end concerns a writer only. */
+	world->net->ops->abort(&client.conn, true);
+	net_world_settle(world);
+	assert_int_equal(server.told_count, 0);
+	end_want(&server, PST_NET_READ | PST_NET_WRITE);
+	await_told(&server);
+	assert_int_equal(end_write(&server, "x"), -PST_E_RESET);
 }
 
 /* Bytes and the end arrive together; reads that are larger than what is there, and smaller. */
@@ -1019,6 +1034,13 @@ static bool write_fails(void *context)
 	return end_write(context, "x") < 0;
 }
 
+static bool write_of_two_fails(void *context)
+{
+	struct pst_span spans[2] = {PST_SPAN("x"), PST_SPAN("y")};
+
+	return world->net->ops->write(&((struct end *)context)->conn, spans, 2) < 0;
+}
+
 static void reset_is_an_error_behind_what_arrived(void **state)
 {
 	(void)state;
@@ -1055,20 +1077,31 @@ static void reset_wakes_a_writer(void **state)
 }
 
 /* The peer has closed in good order; we write on. That fails soon, and is no signal. */
-static void writing_to_one_who_left(void **state)
+static void check_writing_to_one_who_left(bool (*fails)(void *context))
 {
-	(void)state;
 	connect_pair();
 	assert_int_equal(end_write(&server, "last words"), 10);
 	world->net->ops->abort(&server.conn, false);
 	net_world_settle(world);
-	assert_true(net_world_run(world, write_fails, &client));
+	assert_true(net_world_run(world, fails, &client));
 	assert_int_equal(end_write(&client, "x"), -PST_E_RESET);
 	/* What it had said before can be read all the same. */
 	end_want(&client, PST_NET_READ);
 	await_over(&client);
 	check_span(end_got(&client), "last words");
 	assert_int_equal(client.last_read, -PST_E_RESET);
+}
+
+static void writing_to_one_who_left(void **state)
+{
+	(void)state;
+	check_writing_to_one_who_left(write_fails);
+}
+
+static void writing_spans_to_one_who_left(void **state)
+{
+	(void)state;
+	check_writing_to_one_who_left(write_of_two_fails);
 }
 
 /* --- cases: aborting in callbacks ----------------------------------------------------------- */
@@ -1386,6 +1419,7 @@ int main(void)
 		CASE(reset_is_an_error_behind_what_arrived),
 		CASE(reset_wakes_a_writer),
 		CASE(writing_to_one_who_left),
+		CASE(writing_spans_to_one_who_left),
 		CASE(aborted_in_its_own_callback),
 		CASE(aborted_in_another_callback),
 		CASE(aborted_while_connecting),

@@ -215,6 +215,15 @@ static struct pst_addr addr_of(const char *text)
 	return addr;
 }
 
+static void nothing_is_in_no_network(void **state)
+{
+	struct pst_cidr none = {.bits = 0};
+	struct pst_addr addr = addr_of("");
+
+	(void)state;
+	assert_false(pst_cidr_has(&none, &addr));
+}
+
 static void membership(void **state)
 {
 	static const struct {
@@ -273,7 +282,7 @@ static void equality_is_without_port(void **state)
 
 static void networks_for_limits(void **state)
 {
-	struct pst_addr a = addr_of("2001:db8:1:2:3:4:5:6");
+	struct pst_addr a = addr_of("2001:db8:1:2:ffff:ffff:ffff:ffff");
 	struct pst_addr b = addr_of("192.0.2.1");
 	struct pst_addr c = addr_of("");
 
@@ -358,6 +367,7 @@ int main(void)
 		cmocka_unit_test(ports),
 		cmocka_unit_test(networks),
 		cmocka_unit_test(membership),
+		cmocka_unit_test(nothing_is_in_no_network),
 		cmocka_unit_test(equality_is_without_port),
 		cmocka_unit_test(networks_for_limits),
 		cmocka_unit_test(output_is_cut),

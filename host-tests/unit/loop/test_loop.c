@@ -347,17 +347,19 @@ static void queued_tasks_keep_the_loop_awake(void **state)
 /* A task that always asks again costs no poll a turn, and keeps nobody from I/O for long. */
 static void io_is_polled_between_tasks(void **state)
 {
-	struct actor a = actor('a', resume_self);
+	struct actor a = actor('a', resume_self), timer = actor('t', NULL);
 
 	(void)state;
 	begin(4);
 	sim.on_deliver = sim_tells;
+	pst_timer_set(&loop, &timer.timer, 5000);
 	pst_loop_resume(&loop, &a.task);
 	for (int i = 0; i < 2 * (PST_LOOP_UNPOLLED_MAX + 1); i++)
 		pst_loop_turn(&loop, true);
 	check_story("aaaaiaaaaaia");
 	assert_int_equal(sim.poll_count, 2);
 	assert_int_equal(loop.poll_count, 2);
+	assert_int_equal(sim.slept_ms, 0);
 }
 
 /* --- hooks ---------------------------------------------------------------------------------- */
