@@ -15,6 +15,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -22,6 +23,7 @@ TOP = os.path.dirname(HERE)
 PYTHON = sys.executable
 JOBS = os.cpu_count() or 1
 PROGRAM_SECONDS = 300
+SCRIPT_SECONDS = 900
 LAST_LINE = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?$')
 
 
@@ -83,6 +85,8 @@ def run_script(arguments):
     process = subprocess.Popen(arguments, cwd=TOP, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, errors='replace')
     last = ''
+    watchdog = threading.Timer(SCRIPT_SECONDS, process.terminate)
+    watchdog.start()
     try:
         for line in process.stdout:
             line = line.rstrip('\n')
@@ -96,6 +100,8 @@ def run_script(arguments):
         process.terminate()
         process.wait()
         raise
+    finally:
+        watchdog.cancel()
     match = LAST_LINE.match(last)
     if match:
         count.passed, count.failed = int(match[1]), int(match[2])
@@ -210,8 +216,15 @@ def suite_sanitize(_options):
 
 
 def suite_clang(_options):
-    """Everything compiles and links with clang too; the libraries stay those of the first build."""
-    built = make(OUT + '-clang', compiler='clang', more=['DEPS_CC=' + COMPILER])
+    """Everything compiles and links with clang too, and with every switch of Kconfig off."""
+    out = OUT + '-clang'
+    os.makedirs(os.path.join(TOP, out), exist_ok=True)
+    off = subprocess.run([PYTHON, '-m', 'allnoconfig', 'Kconfig'], cwd=TOP, check=False,
+                         env=dict(os.environ, KCONFIG_CONFIG=out + '/.config'),
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if off.returncode:
+        say(off.stdout)
+    built = off.returncode == 0 and make(out, compiler='clang', more=['DEPS_CC=' + COMPILER])
     return Count(passed=int(built), failed=int(not built))
 
 

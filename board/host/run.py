@@ -19,7 +19,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 CONF = 'board/host/postern.conf'
 MAILDIR = 'build/run/maildir'
-CLIENT_SIDE = '127.0.0.1:2525'
 INTERNAL_SIDE = '127.0.0.1:2526'
 READY_SECONDS = 10
 END_SECONDS = 60
@@ -30,7 +29,7 @@ Postern listens on %(client)s and hands mail for example.org to its built-in ser
 Try, in another terminal:
 
     printf 'From: me@example.net\\r\\nTo: you@example.org\\r\\nSubject: hello\\r\\n\\r\\nIt works.\\r\\n' | \\
-      curl -v smtp://%(client)s/client.example.net --mail-from me@example.net --mail-rcpt you@example.org -T -
+      curl -sv smtp://%(client)s/client.example.net --mail-from me@example.net --mail-rcpt you@example.org -T -
 
 The last reply is 250, and the message is in %(maildir)s/new
 (other recipients are refused, see %(conf)s). Ctrl-C ends both.
@@ -48,16 +47,24 @@ class Child:
                                         text=True, errors='replace', start_new_session=True,
                                         preexec_fn=die_with_parent)
         self.events = events
+        self.address = ''
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
     def read(self):
         for line in self.process.stdout:
             print('%s: %s' % (self.name, line.rstrip('\n')), flush=True)
-            if 'ready' in line.split():
+            words = line.split()
+            if words[:1] == ['ready'] and len(words) > 1:
+                self.address = words[1]
                 self.events.put((self, 'ready'))
         self.process.wait()
         self.events.put((self, 'ended'))
+
+    def how(self):
+        """What its exit status says."""
+        status = self.process.returncode
+        return 'by ' + signal.Signals(-status).name if status < 0 else 'status %d' % status
 
     def end(self):
         """SIGTERM, and wait; a second Ctrl-C asks again, which means at once."""
@@ -90,8 +97,8 @@ def wait_ready(child, events):
         except queue.Empty:
             continue
         if what == 'ended':
-            raise RuntimeError('%s ended with status %d before it was ready (see above)'
-                               % (who.name, who.process.returncode))
+            raise RuntimeError('%s ended before it was ready, %s (see above)'
+                               % (who.name, who.how()))
         if who is child:
             return
     raise RuntimeError('%s is not ready after %d s' % (child.name, READY_SECONDS))
@@ -117,13 +124,12 @@ def main():
                 ('postern', ['run', '-c', CONF])):
             children.append(Child(name, [binary, *arguments], events))
             wait_ready(children[-1], events)
-        print(HINT % {'client': CLIENT_SIDE, 'internal': INTERNAL_SIDE, 'maildir': MAILDIR,
-                      'conf': CONF}, flush=True)
+        print(HINT % {'client': children[1].address, 'internal': INTERNAL_SIDE,
+                      'maildir': MAILDIR, 'conf': CONF}, flush=True)
         while True:
             child, what = events.get()
             if what == 'ended':
-                raise RuntimeError('%s ended by itself with status %d'
-                                   % (child.name, child.process.returncode))
+                raise RuntimeError('%s ended by itself, %s' % (child.name, child.how()))
     except KeyboardInterrupt:
         print('\nending', flush=True)
     except RuntimeError as trouble:
@@ -131,7 +137,7 @@ def main():
         status = 1
     for child in reversed(children):
         if child.end() != 0 and status == 0:
-            print('run: %s ended with status %d' % (child.name, child.process.returncode))
+            print('run: %s ended, %s' % (child.name, child.how()))
             status = 1
     return status
 

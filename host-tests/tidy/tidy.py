@@ -71,7 +71,7 @@ class Tree:
         self.files = [Source(name) for name in listed_files()]
         self.firmware = [s for s in self.files if s.module]
         self.c_files = [s for s in self.files if s.code]
-        self.notes = []
+        self.notes, self.wide = [], []
 
 
 class Layers:
@@ -220,17 +220,19 @@ def header_guards(tree):
 
 
 TEXT_SUFFIXES = ('.c', '.h', '.py', '.sh', '.mk', '.md', '.conf', '.def', 'Makefile', 'Kconfig',
-                 'LAYERS', 'lock', 'defconfig', '.ci/run', '.tsv', '.cf')
+                 'LAYERS', 'lock', 'defconfig', '.ci/run')
+DATA_SUFFIXES = ('.conf', '.tsv', '.cf')    # of tests: their white space may be what is tested
 
 
 @check
 def white_space(tree):
     """No trailing white space, no CR, one newline at the end; tabs indent C, spaces Python."""
     for source in tree.files:
-        if source.binary or not source.name.endswith(TEXT_SUFFIXES):
+        data = source.name.startswith('host-tests/') and source.name.endswith(DATA_SUFFIXES)
+        if source.binary or data or not source.name.endswith(TEXT_SUFFIXES):
             continue
         for number, line in enumerate(source.lines, 1):
-            if line != line.rstrip() and not source.name.endswith('.tsv'):
+            if line != line.rstrip():
                 yield source, number, 'trailing white space'
             if source.name.endswith('.py') and '\t' in line:
                 yield source, number, 'tab in Python'
@@ -324,8 +326,7 @@ def sizes(tree):
         wide = [n for n, line in enumerate(source.lines, 1)
                 if source.code and len(line.expandtabs(8)) > COLUMNS_MAX]
         if wide:
-            tree.notes.append('%s: more than %d columns in line %s'
-                              % (source.name, COLUMNS_MAX, ' '.join(map(str, wide))))
+            tree.wide.append('%s:%s' % (source.name, ','.join(map(str, wide))))
         if len(source.lines) > FILE_LINES_MAX:
             tree.notes.append('%s: %d lines' % (source.name, len(source.lines)))
         start, name = 0, ''
@@ -354,6 +355,8 @@ def main():
         passed += not findings
         failed += bool(findings)
     sizes(tree)
+    if tree.wide:
+        tree.notes.append('more than %d columns: %s' % (COLUMNS_MAX, ' '.join(tree.wide)))
     for note in tree.notes:
         print('note: %s' % note)
     print('%d passed, %d failed' % (passed, failed))
