@@ -2,9 +2,9 @@
  *
  * Layer: app. Uses: proxy, relay, config, base.
  * Concept: two figures, because they are limited in different places: what the process maps, and
- * what the kernel keeps for its sockets (in no process's figures, but in the board's memory and in a
- * control group's). Neither depends on the size of a message. The figures are printed at start and
- * hold until the next start: a reload never raises what they are made of.
+ * what the kernel keeps for its sockets (in no process's figures, but in the board's memory and in
+ * a control group's). Neither depends on the size of a message. The figures are printed at start
+ * and hold until the next start: a reload never raises what they are made of.
  */
 #ifndef PST_APP_BOUND_H
 #define PST_APP_BOUND_H

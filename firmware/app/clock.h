@@ -2,8 +2,8 @@
  * clock set by it
  *
  * Layer: app. Uses: loop, base.
- * Concept: log lines carry the wall time of their turn. The loop reads that time once a turn, before
- * anything can be logged, through its poller; this one hands it on to the log as well.
+ * Concept: log lines carry the wall time of their turn. The loop reads that time once a turn,
+ * before anything can be logged, through its poller; this one hands it on to the log as well.
  */
 #ifndef PST_APP_CLOCK_H
 #define PST_APP_CLOCK_H

@@ -3,11 +3,11 @@
  * Two tables say what there is: subcommands and options. Parsing, --help and "did you mean" come
  * from them.
  */
-#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/heap.h"
 #include "config/nearest.h"
 
 enum {
@@ -230,17 +230,6 @@ static int take_option(const struct command *command, struct pst_app_args *args,
 	return unknown_option(command, word);
 }
 
-/* An idle proxy should be small: freed memory goes back to the system instead of waiting in the
- * allocator. Large blocks (hold pages are small, the log ring is not) get mappings of their own. */
-static void tune_malloc(void)
-{
-#ifdef __GLIBC__
-	mallopt(M_TRIM_THRESHOLD, 256 * 1024);
-	mallopt(M_TOP_PAD, 64 * 1024);
-	mallopt(M_MMAP_THRESHOLD, 64 * 1024);
-#endif
-}
-
 int main(int argc, char **argv)
 {
 	struct pst_app_args args = {
@@ -249,7 +238,7 @@ int main(int argc, char **argv)
 	};
 	const struct command *command;
 
-	tune_malloc();
+	pst_heap_tune();
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
 		pst_app_complain("which subcommand? `postern --help` lists them\n");

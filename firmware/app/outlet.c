@@ -280,7 +280,7 @@ static void flush_lines(struct pst_outlet *outlet)
 
 static void flush_once(struct pst_outlet *outlet)
 {
-	if (outlet->way == PST_OUTLET_DATAGRAM)
+	if (PST_CONFIG_SYSLOG && outlet->way == PST_OUTLET_DATAGRAM)
 		flush_lines(outlet);
 	else if (outlet->way != PST_OUTLET_NONE)
 		flush_bytes(outlet);
@@ -341,7 +341,7 @@ int pst_outlet_open(struct pst_outlet *outlet, enum pst_config_log kind, struct 
 		return 0;
 	if (kind == PST_CONFIG_LOG_FILE)
 		status = open_file(path, &opened);
-	else if (kind == PST_CONFIG_LOG_SYSLOG)
+	else if (PST_CONFIG_SYSLOG && kind == PST_CONFIG_LOG_SYSLOG)
 		status = open_syslog(&opened);
 	else
 		opened = open_stderr();
@@ -352,7 +352,7 @@ int pst_outlet_open(struct pst_outlet *outlet, enum pst_config_log kind, struct 
 		memcpy(outlet->path, path.at, path.len);
 	outlet->kind = kind;
 	take(outlet, &opened);
-	if (kind == PST_CONFIG_LOG_SYSLOG)
+	if (PST_CONFIG_SYSLOG && kind == PST_CONFIG_LOG_SYSLOG)
 		(void)connect_syslog(outlet);
 	return 0;
 }

@@ -3,8 +3,8 @@
  * Layer: app. Uses: config (the kinds), loop, base.
  * Concept: at the end of a turn the ring of the log is handed to the system as far as it takes it
  * at once. What it does not take waits in the ring; when that is full new lines are lost and
- * counted by the log, and as soon as the outlet has caught up, one line tells how many. Nothing here
- * waits, whatever the reader does. syslog(3) is not used, because it may block.
+ * counted by the log, and as soon as the outlet has caught up, one line tells how many. Nothing
+ * here waits, whatever the reader does. syslog(3) is not used, because it may block.
  * Memory: the structure itself; the ring belongs to the log.
  */
 #ifndef PST_APP_OUTLET_H

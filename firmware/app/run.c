@@ -5,11 +5,17 @@
 #include "app/app.h"
 #include "app/bound.h"
 #include "app/clock.h"
+#include "app/heap.h"
 #include "app/outlet.h"
 #include "net/net_kernel.h"
 #include "proxy/proxy.h"
 
 #define SLOW_TURN_MS 20
+
+/* When so much of the most memory that was in use has been given back for so long, the system gets
+ * it, too. The delay keeps a busy time with short pauses from trimming all the time. */
+#define TRIM_BYTES (1024 * 1024)
+#define TRIM_DELAY_MS 5000
 
 struct run {
 	const struct pst_app_args *args;
@@ -25,7 +31,9 @@ struct run {
 	struct pst_counters counters;
 	struct pst_outlet outlet;
 	struct pst_signals signals;
-	struct pst_turn_hook slow_hook;
+	struct pst_turn_hook watch_hook;
+	struct pst_timer trim_timer;
+	uint64_t used_bytes_peak; /* since the last trim */
 	struct pst_proxy *proxy;
 	/* One reference of our own: the log's place is in it. */
 	struct pst_config *config;
@@ -148,12 +156,24 @@ static void on_signal(struct pst_signals *signals, int number)
 		stop(run);
 }
 
-static void count_slow_turns(struct pst_turn_hook *hook)
+static void trim(struct pst_timer *timer)
 {
-	struct run *run = PST_CONTAINER(hook, struct run, slow_hook);
+	struct run *run = PST_CONTAINER(timer, struct run, trim_timer);
+
+	pst_heap_trim();
+	run->used_bytes_peak = run->memory.used_bytes;
+}
+
+static void on_turn_end(struct pst_turn_hook *hook)
+{
+	struct run *run = PST_CONTAINER(hook, struct run, watch_hook);
 
 	if (run->loop.turn_ms_last > SLOW_TURN_MS)
 		pst_count(&run->counters, PST_COUNTER_slow_turns);
+	run->used_bytes_peak = PST_MAX(run->used_bytes_peak, run->memory.used_bytes);
+	if (run->used_bytes_peak - run->memory.used_bytes > TRIM_BYTES &&
+	    !pst_timer_armed(&run->trim_timer))
+		pst_timer_set(&run->loop, &run->trim_timer, run->loop.now_ms + TRIM_DELAY_MS);
 }
 
 /* --- start --------------------------------------------------------------------------------- */
@@ -255,8 +275,9 @@ static bool make_proxy(struct run *run)
 		pst_app_complain("out of memory\n");
 		return false;
 	}
-	run->slow_hook.on_turn_end = count_slow_turns;
-	pst_loop_hook(&run->loop, &run->slow_hook);
+	run->trim_timer.on_due = trim;
+	run->watch_hook.on_turn_end = on_turn_end;
+	pst_loop_hook(&run->loop, &run->watch_hook);
 	pst_outlet_start(&run->outlet);
 	status = pst_proxy_listen(run->proxy, &failed);
 	if (status)

@@ -16,7 +16,7 @@
 #include "base/mem.h"
 #include "proxy/proxy_conf.h"
 
-#define PST_CONFIG_FILES_MAX 32                 /* files read in all, -o lines counted as one each */
+#define PST_CONFIG_FILES_MAX 32                 /* read in all; an -o line is one, too */
 #define PST_CONFIG_DEPTH_MAX 8                  /* include within include */
 #define PST_CONFIG_FILE_BYTES_MAX (1024 * 1024) /* of one file */
 #define PST_CONFIG_WORDS_MAX 512                /* of one line */
@@ -38,7 +38,7 @@ struct pst_config_reader {
 struct pst_config_message {
 	bool warning;           /* the configuration is usable all the same */
 	struct pst_span file;   /* as it was named; "-o" for a line of the command line */
-	uint32_t line;          /* from 1; 0: the file as a whole, or the configuration as a whole */
+	uint32_t line;          /* from 1; 0: the file or the configuration as a whole */
 	uint32_t column, width; /* the bytes in question, column from 1 */
 	struct pst_span source; /* the line itself */
 	struct pst_span text;   /* what is wrong and what would be right */
@@ -54,11 +54,18 @@ struct pst_config_env {
 	struct pst_mem *mem;
 	struct pst_config_reader *reader;
 	struct pst_config_report *report;
-	struct pst_span machine_name;   /* the default of `hostname` */
-	uint64_t ram_bytes;             /* the default of `hold-pool` depends on it; 0: not known */
-	const struct pst_addr *locals;  /* this machine's addresses, to find mail loops; may be NULL */
+	struct pst_span machine_name; /* the default of `hostname` */
+	uint64_t ram_bytes; /* the default of `hold-pool` depends on it; 0: not known */
+	const struct pst_addr *locals; /* this machine's, to find mail loops; may be NULL */
 	uint32_t local_count;
 };
+
+/* Does this build log to the syslog socket? */
+#ifdef CONFIG_POSTERN_SYSLOG
+#define PST_CONFIG_SYSLOG true
+#else
+#define PST_CONFIG_SYSLOG false
+#endif
 
 enum pst_config_log { PST_CONFIG_LOG_STDERR, PST_CONFIG_LOG_FILE, PST_CONFIG_LOG_SYSLOG };
 

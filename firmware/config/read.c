@@ -595,6 +595,11 @@ void pst_config_read_log(struct pst_config_build *build,
 	}
 	if (!pst_config_read_value(build, option, &build->words[1], &kind))
 		return;
+	if (kind == PST_CONFIG_LOG_SYSLOG && !PST_CONFIG_SYSLOG) {
+		pst_config_error(build, &build->words[1].place,
+				 "this program was built without syslog (POSTERN_SYSLOG)");
+		return;
+	}
 	if (build->word_count > 3 || (kind == PST_CONFIG_LOG_STDERR && build->word_count > 2)) {
 		pst_config_usage(build, directive, &build->words[build->word_count - 1].place,
 				 "that is a word too many");

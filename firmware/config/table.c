@@ -68,6 +68,8 @@ static const struct pst_config_option hold_option =
 	SIZE_OF(NULL, IN_CONFIG(proxy.hold_bytes_max), KIB(1), MIB(256), KIB(256));
 static const struct pst_config_option hold_pool_option =
 	SIZE_OF(NULL, IN_CONFIG(proxy.hold_pool_bytes), KIB(64), MIB(4096), MIB(16));
+static const struct pst_config_option ledger_option =
+	COUNT_OF(NULL, IN_CONFIG(proxy.ledger_count_max), 0, 1000000, 4096);
 static const struct pst_config_option recipients_option =
 	COUNT_OF(NULL, IN_CONFIG(proxy.policy.recipient_count_max), 1, 50000, 1000);
 static const struct pst_config_option hops_option =
@@ -134,6 +136,7 @@ const struct pst_config_directive pst_config_table[] = {
 	{"hold", "SIZE", pst_config_read_scalar, pst_config_show_options, &hold_option, 1, false},
 	{"hold-pool", "SIZE", pst_config_read_scalar, pst_config_show_options, &hold_pool_option, 1,
 	 false},
+	{"ledger", "NUMBER", pst_config_read_scalar, pst_config_show_options, &ledger_option, 1, false},
 	{"recipients", "NUMBER", pst_config_read_scalar, pst_config_show_options,
 	 &recipients_option, 1, false},
 	{"hops", "NUMBER", pst_config_read_scalar, pst_config_show_options, &hops_option, 1, false},

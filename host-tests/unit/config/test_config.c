@@ -266,6 +266,27 @@ static void check_alloc_failures(void **state)
 	free_surroundings(s);
 }
 
+static void check_no_newline(void **state)
+{
+	/* The last line counts without its end, too; a NUL is a byte like any other bad one. */
+	struct surroundings *s = surroundings_of("minimal.conf");
+	struct pst_config *config;
+
+	(void)state;
+	while (s->main.len && s->main.at[s->main.len - 1] == '\n')
+		s->main.at[--s->main.len] = 0;
+	assert_int_equal(load(s, &config), 0);
+	assert_int_equal(config->proxy.relay.route_count, 1);
+	pst_proxy_conf_unref(&config->proxy);
+	s->main.at[s->main.len++] = '0';
+	assert_int_equal(load(s, &config), 0);
+	assert_int_equal(config->proxy.relay.routes[0].servers[0].port, 250);
+	pst_proxy_conf_unref(&config->proxy);
+	s->main.at[s->main.len++] = 0;
+	assert_int_equal(load(s, &config), -PST_E_SYNTAX);
+	free_surroundings(s);
+}
+
 /* --- rows ---------------------------------------------------------------------------------- */
 
 static void check_nearest(void **state)
@@ -390,6 +411,7 @@ int main(void)
 							   .initial_state = names[n]};
 		}
 	}
+	tests[count++] = (struct CMUnitTest)cmocka_unit_test(check_no_newline);
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(check_nearest);
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(check_domains);
 	tests[count++] = (struct CMUnitTest)cmocka_unit_test(check_reference);
