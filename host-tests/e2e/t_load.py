@@ -174,6 +174,24 @@ def memory_bound_full(t):
     stay_inside(t, clients=200, size=50 << 20, rate=1 << 20, seconds=380)
 
 
+@test(seconds=30)
+def hold_pool_used_up(t):
+    """More held at once than the pool has: messages begin to stream, none is turned away."""
+    clients, size = 40, 1 << 20
+    port = t.port()
+    sink = t.process(LOAD + ['sink', str(port)], name='load sink')
+    check(sink.wait_line('ready', 10), sink.text)
+    proxy = t.postern(port, lines=['hold-pool 2M'], relay_options='connections %d' % clients)
+    sender = t.process(LOAD + ['send', '%s:%d' % proxy.address, '--clients', str(clients),
+                               '--bytes', str(size), '--rate', str(size)], name='load')
+    equal(sender.wait(25), 0, 'clients: ' + sender.text[-500:])
+    told = json.loads(sender.text)
+    sink.stop()
+    equal(told['results'], {'250': clients}, 'replies (%s)' % told['others'][:2])
+    inside = json.loads(sink.lines[-1])['messages']
+    equal(sorted(inside), [[i, *load.whole(size)] for i in range(clients)], 'messages inside')
+
+
 @test(seconds=60)
 def slow_internal_server(t):
     """5 MB from a fast client, 1 KiB/s inside for a while: the client waits and gets its 250."""
