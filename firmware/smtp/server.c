@@ -28,6 +28,7 @@ static const struct pst_smtp_reply
 	NO_RCPT = REPLY(503, 5, 5, 1, "send RCPT first"),
 	NESTED_MAIL = REPLY(503, 5, 5, 1, "a transaction is already open"),
 	NO_VALID_RCPT = REPLY(554, 5, 5, 1, "no valid recipients"),
+	NO_RCPT_YET = REPLY(451, 4, 5, 1, "no valid recipients for now"),
 	NO_ARGUMENT = REPLY(501, 5, 5, 4, "this command has no argument"),
 	BAD_HELO = REPLY(501, 5, 5, 4, "a host name is wanted"),
 	WANTS_STRING = REPLY(501, 5, 5, 4, "an argument is wanted"),
@@ -56,8 +57,10 @@ static void enter(struct pst_smtp_server *core, enum pst_smtp_state state)
 {
 	PST_BUG_ON(!(EDGES[core->state] & (1u << state)));
 	core->state = (uint8_t)state;
-	if (!((IN(MAIL) | IN(RCPT)) & (1u << state)))
+	if (!((IN(MAIL) | IN(RCPT)) & (1u << state))) {
 		core->rcpt_refused = false;
+		core->rcpt_deferred = false;
+	}
 }
 
 static void ask(struct pst_smtp_server *core, enum pst_smtp_event_kind kind)
@@ -263,9 +266,12 @@ static const struct pst_smtp_reply *check_data(struct pst_smtp_server *core, str
 	(void)event;
 	if (args.len)
 		return &NO_ARGUMENT;
-	if (core->state == PST_SMTP_MAIL)
-		return core->rcpt_refused ? &NO_VALID_RCPT : &NO_RCPT;
-	return NULL;
+	if (core->state == PST_SMTP_RCPT)
+		return NULL;
+	/* A client that goes by this reply alone must not give up what was only deferred. */
+	if (core->rcpt_deferred)
+		return &NO_RCPT_YET;
+	return core->rcpt_refused ? &NO_VALID_RCPT : &NO_RCPT;
 }
 
 static void proceed_helo(struct pst_smtp_server *core, struct pst_smtp_event *event)
@@ -473,9 +479,11 @@ static void accepted_rcpt(struct pst_smtp_server *core)
 	enter(core, PST_SMTP_RCPT);
 }
 
-static void refused_rcpt(struct pst_smtp_server *core)
+static void refused_rcpt(struct pst_smtp_server *core, uint16_t code)
 {
 	core->rcpt_refused = true;
+	if (code < 500)
+		core->rcpt_deferred = true;
 }
 
 static void accepted_data(struct pst_smtp_server *core)
@@ -484,27 +492,34 @@ static void accepted_data(struct pst_smtp_server *core)
 	enter(core, PST_SMTP_BODY);
 }
 
-static void answered_end(struct pst_smtp_server *core)
+static void accepted_end(struct pst_smtp_server *core)
 {
 	enter(core, PST_SMTP_IDLE);
 }
 
-static void unchanged(struct pst_smtp_server *core)
+static void refused_end(struct pst_smtp_server *core, uint16_t code)
+{
+	(void)code;
+	enter(core, PST_SMTP_IDLE);
+}
+
+static void unchanged(struct pst_smtp_server *core, uint16_t code)
 {
 	(void)core;
+	(void)code;
 }
 
 /* What an answer to an event that asks leads to. */
 static const struct {
 	uint8_t positive; /* class of the codes that proceed */
 	void (*accepted)(struct pst_smtp_server *core);
-	void (*refused)(struct pst_smtp_server *core);
+	void (*refused)(struct pst_smtp_server *core, uint16_t code);
 } ANSWERS[] = {
 	[PST_SMTP_EV_HELO] = {2, accepted_helo, unchanged},
 	[PST_SMTP_EV_MAIL] = {2, accepted_mail, unchanged},
 	[PST_SMTP_EV_RCPT] = {2, accepted_rcpt, refused_rcpt},
 	[PST_SMTP_EV_DATA] = {3, accepted_data, unchanged},
-	[PST_SMTP_EV_END] = {2, answered_end, answered_end},
+	[PST_SMTP_EV_END] = {2, accepted_end, refused_end},
 };
 
 void pst_smtp_server_answer(struct pst_smtp_server *core, uint16_t code)
@@ -514,7 +529,7 @@ void pst_smtp_server_answer(struct pst_smtp_server *core, uint16_t code)
 	if (code / 100 == ANSWERS[core->asked].positive)
 		ANSWERS[core->asked].accepted(core);
 	else
-		ANSWERS[core->asked].refused(core);
+		ANSWERS[core->asked].refused(core, code);
 }
 
 enum line_end { LINE_OPEN, LINE_WHOLE, LINE_BROKEN };

@@ -84,6 +84,7 @@ struct pst_smtp_server {
 			   * anything else are 555; an accepted HELO clears it */
 	uint64_t size_bytes_max; /* MAIL SIZE= above: 552 5.3.4; 0: no limit */
 	bool rcpt_refused; /* a recipient of this transaction was refused */
+	bool rcpt_deferred; /* with a 4xx: a DATA without recipients is 451 then, not 554 */
 	uint32_t scanned; /* bytes of an incomplete line already searched for its end */
 	struct pst_smtp_data data;
 };

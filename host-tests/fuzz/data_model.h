@@ -7,6 +7,7 @@
 #define FUZZ_DATA_MODEL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -14,13 +15,13 @@
 #define DATA_OUTPUT_MAX (2 * DATA_INPUT_MAX + 8)
 
 struct data_result {
-	uint8_t out[DATA_OUTPUT_MAX];
 	uint32_t out_len;
 	uint32_t used; /* input up to and with the end of data */
 	bool ended;
 	uint64_t bare, nul;
 	uint32_t line_max;
 	bool eight_bit;
+	uint8_t out[DATA_OUTPUT_MAX]; /* last, for it alone need not be cleared */
 };
 
 enum { DATA_NEWLINE = 256 };
@@ -69,7 +70,7 @@ static inline void data_model(const uint8_t *in, uint32_t len, struct data_resul
 	static int content[DATA_INPUT_MAX];
 	uint32_t count, end = len, line = 0;
 
-	memset(result, 0, sizeof(*result));
+	memset(result, 0, offsetof(struct data_result, out));
 	for (uint32_t i = 0; i + 3 <= len && !result->ended; i++) {
 		if (data_behind_crlf(in, i) && memcmp(in + i, ".\r\n", 3) == 0) {
 			result->ended = true;

@@ -12,7 +12,7 @@ static void decode(const uint8_t *in, uint32_t len, uint32_t piece_max, uint64_t
 	struct pst_smtp_data data;
 	uint32_t at = 0;
 
-	memset(result, 0, sizeof(*result));
+	memset(result, 0, offsetof(struct data_result, out));
 	pst_smtp_data_init(&data);
 	while (at < len && !result->ended) {
 		uint32_t piece = piece_max ? 1 + fuzz_below(&seed, piece_max) : len, left, calls = 0;

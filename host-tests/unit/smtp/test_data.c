@@ -25,7 +25,7 @@ struct drive {
 
 static void drive_begin(struct drive *drive)
 {
-	memset(&drive->result, 0, sizeof(drive->result));
+	memset(&drive->result, 0, offsetof(struct data_result, out));
 	pst_smtp_data_init(&drive->data);
 	drive->spans = 0;
 }

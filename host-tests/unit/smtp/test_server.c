@@ -299,6 +299,11 @@ static const struct row ROWS[] = {
 	    T_HI "; mail a@b.example; rcpt no@d.example; reply 554 5.5.1 err"),
 	ROW("DATA with a recipient of bad syntax", HI FROM "RCPT TO:<@bad@>\r\nDATA\r\n",
 	    T_HI "; mail a@b.example; reply 501 5.1.3 err; reply 554 5.5.1 err"),
+	ROW("DATA with a recipient deferred",
+	    HI FROM "RCPT TO:<later@d.example>\r\nRCPT TO:<no@d.example>\r\nDATA\r\nRSET\r\n" FROM
+		    "DATA\r\n",
+	    T_HI "; mail a@b.example; rcpt later@d.example; rcpt no@d.example; reply 451 4.5.1; "
+		 "reset 250 2.0.0; mail a@b.example; reply 503 5.5.1 err"),
 	ROW("a refused recipient is forgotten by RSET",
 	    HI FROM "RCPT TO:<no@d.example>\r\nRSET\r\n" FROM "DATA\r\n",
 	    T_HI "; mail a@b.example; rcpt no@d.example; reset 250 2.0.0; mail a@b.example; "
