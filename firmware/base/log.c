@@ -14,18 +14,29 @@
 
 /* What a byte does to a value: ESCAPE it is written \xHH; QUOTE it puts the value into quotes. */
 enum {
-	ESCAPE = 1,
-	QUOTE = 2,
+	ESCAPE = 1, /* controls, above 0x7e, backslash */
+	QUOTE = 2,  /* space, '=' */
 };
 
-static uint8_t class_of(uint8_t c)
-{
-	if (c == '"')
-		return ESCAPE | QUOTE;
-	if (c == ' ' || c == '=')
-		return QUOTE;
-	return c < 0x20 || c > 0x7e || c == '\\' ? ESCAPE : 0;
-}
+/* The quote is both. */
+static const uint8_t class_of[256] = {
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	2, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+	0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+	1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
+};
 
 void pst_log_init(struct pst_log *log, void *area, uint32_t size)
 {
@@ -77,13 +88,11 @@ static void stamp_second(struct pst_log *log, uint64_t second)
 	log->stamp_len = sizeof(log->stamp);
 }
 
-/* Appends to the line; what does not fit makes it a cut one. */
-static bool put(struct pst_log *log, struct pst_span span)
+/* Appends what is known to fit. */
+static void append(struct pst_buf *line, const void *bytes, uint32_t len)
 {
-	if (pst_buf_put(&log->line, span) == 0)
-		return true;
-	log->cut = true;
-	return false;
+	memcpy(line->area + line->len, bytes, len);
+	line->len += len;
 }
 
 /* 9999-12-31T23:59:59.999Z: the stamp has four digits for the year. */
@@ -91,11 +100,11 @@ static bool put(struct pst_log *log, struct pst_span span)
 
 void pst_log_begin(struct pst_log *log, enum pst_log_level level, const char *event)
 {
-	static const char *const level_field[] = {
-		[PST_LOG_ERROR] = " level=error",
-		[PST_LOG_WARNING] = " level=warning",
-		[PST_LOG_INFO] = "",
-		[PST_LOG_DEBUG] = " level=debug",
+	const struct pst_span level_field[] = {
+		[PST_LOG_ERROR] = PST_SPAN(" level=error"),
+		[PST_LOG_WARNING] = PST_SPAN(" level=warning"),
+		[PST_LOG_INFO] = PST_SPAN(""),
+		[PST_LOG_DEBUG] = PST_SPAN(" level=debug"),
 	};
 	uint64_t wall_ms = PST_MIN(log->wall_ms, WALL_MS_MAX);
 	uint8_t fraction[5] = ".000Z";
@@ -111,48 +120,48 @@ void pst_log_begin(struct pst_log *log, enum pst_log_level level, const char *ev
 	if (log->stamp_len == 0 || log->stamp_s != wall_ms / 1000)
 		stamp_second(log, wall_ms / 1000);
 	put_decimal(fraction + 1, 3, (uint32_t)(wall_ms % 1000));
-	put(log, (struct pst_span){log->stamp, log->stamp_len});
-	put(log, (struct pst_span){fraction, sizeof(fraction)});
-	put(log, pst_span_text(level_field[level]));
+	append(&log->line, log->stamp, log->stamp_len);
+	append(&log->line, fraction, sizeof(fraction));
+	append(&log->line, level_field[level].at, level_field[level].len);
 	pst_log_text(log, "ev", event);
 }
 
 /* " key=", and the value as it is when nothing in it needs care, else escaped and, where it would
- * not be one word, quoted; `max` bytes of it. A field that does not fit is taken back whole. */
+ * not be one word, quoted; `max` bytes of it. A field that does not fit is left out whole. */
 static void put_field(struct pst_log *log, const char *key, struct pst_span value, uint32_t max)
 {
 	struct pst_buf *line = &log->line;
-	uint32_t before = line->len;
-	struct pst_span shown = pst_span_sub(value, 0, max);
+	struct pst_span shown = {value.at, PST_MIN(value.len, max)};
+	uint32_t key_len, len;
+	uint32_t escape_count = 0;
 	uint8_t class = shown.len ? 0 : QUOTE;
-	uint32_t need;
 
 	if (!log->open)
 		return;
-	for (uint32_t i = 0; i < shown.len; i++)
-		class |= class_of(shown.at[i]);
-	if (!put(log, PST_SPAN(" ")) || !put(log, pst_span_text(key)) || !put(log, PST_SPAN("=")))
-		goto take_back;
-	if (class & QUOTE && !put(log, PST_SPAN("\"")))
-		goto take_back;
-	if (class & ESCAPE) {
-		need = shown.len;
-		for (uint32_t i = 0; i < shown.len; i++)
-			need += class_of(shown.at[i]) & ESCAPE ? 3 : 0;
-		if (need > pst_buf_room(line))
-			goto take_back;
-		pst_buf_put_escaped(line, shown, shown.len);
-	} else if (!put(log, shown)) {
-		goto take_back;
+	for (uint32_t i = 0; i < shown.len; i++) {
+		uint8_t byte_class = class_of[shown.at[i]];
+
+		class |= byte_class;
+		escape_count += byte_class & ESCAPE;
 	}
-	if (shown.len < value.len && !put(log, PST_SPAN("...")))
-		goto take_back;
-	if (class & QUOTE && !put(log, PST_SPAN("\"")))
-		goto take_back;
-	return;
-take_back:
-	line->len = before;
-	log->cut = true;
+	key_len = pst_span_text(key).len;
+	len = 1 + key_len + 1 + shown.len + 3 * escape_count + (class & QUOTE ? 2 : 0) +
+	      (shown.len < value.len ? 3 : 0);
+	if (len > pst_buf_room(line)) {
+		log->cut = true;
+		return;
+	}
+	append(line, " ", 1);
+	append(line, key, key_len);
+	append(line, "=\"", class & QUOTE ? 2 : 1);
+	if (escape_count > 0)
+		pst_buf_put_escaped(line, shown, shown.len);
+	else if (shown.len > 0)
+		append(line, shown.at, shown.len);
+	if (shown.len < value.len)
+		append(line, "...", 3);
+	if (class & QUOTE)
+		append(line, "\"", 1);
 }
 
 void pst_log_text(struct pst_log *log, const char *key, const char *value)

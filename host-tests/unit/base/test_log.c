@@ -100,6 +100,28 @@ static void quoting(void **state)
 	}
 }
 
+static void every_byte_is_shown(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 256; i++) {
+		struct pst_log *log = fresh();
+		uint8_t byte = (uint8_t)i;
+		bool quoted = i == ' ' || i == '=' || i == '"';
+		char value[10], wanted[100];
+
+		if (i < 0x20 || i > 0x7e || i == '"' || i == '\\')
+			snprintf(value, sizeof(value), "\\x%02x", i);
+		else
+			snprintf(value, sizeof(value), "%c", (char)i);
+		snprintf(wanted, sizeof(wanted), STAMP " ev=e k=%s%s%s\n", quoted ? "\"" : "", value,
+			quoted ? "\"" : "");
+		pst_log_begin(log, PST_LOG_INFO, "e");
+		pst_log_peer(log, "k", (struct pst_span){&byte, 1});
+		pst_log_end(log);
+		check_buf(&log->ring, wanted);
+	}
+}
+
 /* The value of the last field of the only line. */
 static struct pst_span last_value(const struct pst_log *log)
 {
@@ -161,31 +183,45 @@ static void own_values_are_cut(void **state)
 	assert_int_equal(last_value(log).len, PST_LOG_VALUE_MAX + 3);
 }
 
-/* Fields of every length around the end of the line: each is whole or absent, and the line says so. */
+/* Fields that end around the end of the line: each is whole or absent, and the line says so. */
 static void long_lines_lose_whole_fields(void **state)
 {
-	static uint8_t value[PST_LOG_LINE_MAX];
+	static const struct {
+		const char *value; /* of the last field */
+		uint32_t shown_len;
+	} rows[] = {
+		{"0123456789", 10},
+		{"01234 6789", 12},
+		{"01234\n6789", 13},
+		{"01234\n6 89", 15},
+		{"0123456789" "0123456789" "0123456789" "0123456789" "0123456789"
+		 "0123456789" "0123456789" "0123456789" "0123456789" "0123456789x", 103},
+	};
+	static uint8_t filling[PST_LOG_VALUE_MAX];
 
 	(void)state;
-	memset(value, 'x', sizeof(value));
-	for (uint32_t len = 900; len < 1024; len++) {
+	memset(filling, 'x', sizeof(filling));
+	for (uint32_t i = 0; i < 40 * PST_COUNT(rows); i++) {
+		const char *value = rows[i / 40].value;
+		uint32_t last = 3 + rows[i / 40].shown_len;
+		uint32_t room = (last > 20 ? last - 20 : 0) + i % 40;
+		uint32_t before = PST_LOG_LINE_MAX - 7 - room;
+		uint32_t second = before - (uint32_t)sizeof(STAMP " ev=e a= b=") + 1 - 1000;
 		struct pst_log *log = fresh();
-		uint32_t base = sizeof(STAMP " ev=e") - 1;
-		uint32_t first = base + 3 + 1000;
-		bool fits = first + 3 + len <= PST_LOG_LINE_MAX - 7;
 		struct pst_span line;
 
 		pst_log_begin(log, PST_LOG_INFO, "e");
-		pst_log_span(log, "a", (struct pst_span){value, 1000});
-		pst_log_span(log, "b", (struct pst_span){value, len});
+		pst_log_span(log, "a", (struct pst_span){filling, 1000});
+		pst_log_span(log, "b", (struct pst_span){filling, second});
+		pst_log_peer(log, "c", pst_span_text(value));
 		pst_log_end(log);
 		line = pst_buf_span(&log->ring);
 		assert_true(line.len <= PST_LOG_LINE_MAX);
-		if (fits) {
-			assert_int_equal(line.len, first + 3 + len + 1);
-			check_span(pst_span_sub(line, line.len - 2, 2), "x\n");
+		if (last <= room) {
+			assert_int_equal(line.len, before + last + 1);
+			check_span(pst_span_sub(line, before, 3), " c=");
 		} else {
-			check_span(pst_span_sub(line, first, 100), " cut=1\n");
+			check_span(pst_span_sub(line, before, 100), " cut=1\n");
 		}
 		/* The next line is a whole one again. */
 		pst_log_message(log, PST_LOG_INFO, "m", "y");
@@ -324,6 +360,7 @@ int main(void)
 		cmocka_unit_test(one_event),
 		cmocka_unit_test(levels),
 		cmocka_unit_test(quoting),
+		cmocka_unit_test(every_byte_is_shown),
 		cmocka_unit_test(peer_values_are_cut),
 		cmocka_unit_test(own_values_are_cut),
 		cmocka_unit_test(long_lines_lose_whole_fields),

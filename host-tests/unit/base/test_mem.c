@@ -210,6 +210,41 @@ static void pool_survives_failures(void **state)
 	assert_int_equal(alloc.block_count, 0);
 }
 
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define WITH_ASAN 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define WITH_ASAN 1
+#endif
+
+/* A free block that the pool keeps is out of bounds for AddressSanitizer. */
+static void kept_blocks_are_poisoned(void **state)
+{
+#ifdef WITH_ASAN
+	int __asan_address_is_poisoned(void const volatile *address);
+	struct pst_alloc_fail alloc;
+	struct pst_pool pool;
+	uint8_t *block;
+
+	(void)state;
+	pst_alloc_fail_init(&alloc);
+	pst_pool_init(&pool, "test", &alloc.mem, 64, 1, 1);
+	assert_non_null(block = pst_pool_get(&pool));
+	assert_false(__asan_address_is_poisoned(block));
+	pst_pool_put(&pool, block);
+	assert_true(__asan_address_is_poisoned(block));
+	assert_true(__asan_address_is_poisoned(block + 63));
+	assert_non_null(block = pst_pool_get(&pool));
+	assert_false(__asan_address_is_poisoned(block + 63));
+	pst_pool_put(&pool, block);
+	pst_pool_fini(&pool);
+#else
+	(void)state;
+#endif
+}
+
 /* A reload may lower the bound below what is in use: nothing is taken away, nothing more is given. */
 static void bound_may_be_lowered(void **state)
 {
@@ -244,6 +279,7 @@ int main(void)
 		cmocka_unit_test(pool_keeping_none_gives_all_back),
 		cmocka_unit_test(pool_zeroes_only_when_asked),
 		cmocka_unit_test(pool_survives_failures),
+		cmocka_unit_test(kept_blocks_are_poisoned),
 		cmocka_unit_test(bound_may_be_lowered),
 	};
 
