@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include "app/app.h"
 #include "app/outlet.h"
 #include "proxy/proxy.h"
 #include "relay/relay.h"
@@ -62,6 +63,13 @@ struct pst_bound pst_bound_of(const struct pst_config *config)
 		.descriptor_count = conf->session_count_max + relay_count + 2 * PST_LISTENERS_MAX +
 				    OTHER_DESCRIPTORS,
 	};
+}
+
+void pst_bound_print(int fd, const struct pst_bound *bound)
+{
+	pst_app_print(fd, "memory bound: process %llu KiB, kernel sockets %llu KiB\n",
+		      (unsigned long long)(bound->process_bytes + 1023) / 1024,
+		      (unsigned long long)(bound->socket_bytes + 1023) / 1024);
 }
 
 int pst_bound_raise_files(uint32_t need_count, uint64_t *limit_count)

@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/bound.h"
 
 static int load(struct pst_mem_system *memory, const struct pst_app_args *args,
 		struct pst_config **config)
@@ -20,12 +21,15 @@ int pst_app_check(const struct pst_app_args *args)
 {
 	struct pst_mem_system memory;
 	struct pst_config *config;
+	struct pst_bound bound;
 
 	if (load(&memory, args, &config))
 		return PST_EXIT_BAD;
+	bound = pst_bound_of(config);
 	pst_proxy_conf_unref(&config->proxy);
 	pst_app_print(STDOUT_FILENO, "%.*s: good\n", (int)args->config_path.len,
 		      (const char *)args->config_path.at);
+	pst_bound_print(STDOUT_FILENO, &bound);
 	return PST_EXIT_GOOD;
 }
 

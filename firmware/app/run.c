@@ -236,9 +236,7 @@ static bool make_parts(struct run *run)
 	run->net.connect_receive_bytes = PST_BOUND_RELAY_RECEIVE;
 	run->net.connect_send_bytes = PST_BOUND_RELAY_SEND;
 	run->net.backlog_count = PST_BOUND_BACKLOG;
-	pst_app_print(STDERR_FILENO, "memory bound: process %llu KiB, kernel sockets %llu KiB\n",
-		      (unsigned long long)(bound.process_bytes + 1023) / 1024,
-		      (unsigned long long)(bound.socket_bytes + 1023) / 1024);
+	pst_bound_print(STDERR_FILENO, &bound);
 	return files_suffice(&bound);
 }
 
