@@ -232,15 +232,3 @@ const struct pst_route *pst_relay_route(const struct pst_relay_conf *conf, struc
 	}
 	return best;
 }
-
-void pst_relay_serve_waiting(struct pst_relay_server *server)
-{
-	struct pst_node *node = pst_list_first(&server->waiting);
-
-	struct pst_relay_tx *tx;
-
-	if (!node)
-		return;
-	tx = PST_CONTAINER(node, struct pst_relay_tx, node);
-	pst_loop_resume(tx->relay->env.loop, &tx->task);
-}

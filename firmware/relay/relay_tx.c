@@ -396,7 +396,7 @@ static bool lend_quiet(struct pst_relay_server *server, uint64_t now_ms)
 	return true;
 }
 
-static void wait_for_place(struct pst_relay_tx *tx, struct pst_relay_server *server)
+static void queue_up(struct pst_relay_tx *tx, struct pst_relay_server *server)
 {
 	uint64_t now_ms = tx->relay->env.loop->now_ms;
 
@@ -409,13 +409,46 @@ static void wait_for_place(struct pst_relay_tx *tx, struct pst_relay_server *ser
 		pst_list_prepend(&server->waiting, &tx->node);
 	}
 	pst_timer_set(tx->relay->env.loop, &tx->timer, now_ms + PST_RELAY_WAIT_MS);
-	(void)lend_quiet(server, now_ms);
 }
 
 static void leave_waiting(struct pst_relay_tx *tx)
 {
 	pst_list_remove(&tx->node);
 	pst_timer_cancel(tx->relay->env.loop, &tx->timer);
+}
+
+static struct pst_relay_tx *first_waiting(const struct pst_relay_server *server)
+{
+	struct pst_node *node = pst_list_first(&server->waiting);
+
+	return node ? PST_CONTAINER(node, struct pst_relay_tx, node) : NULL;
+}
+
+static bool has_place(const struct pst_relay_server *server, const struct pst_relay_tx *tx)
+{
+	return (!tx->retried && !pst_list_empty(&server->idle)) ||
+	       (server->conn_count < tx->route->connection_max &&
+		tx->relay->live_count < tx->relay->connection_max);
+}
+
+void pst_relay_serve_waiting(struct pst_relay_server *server)
+{
+	struct pst_relay_tx *tx = first_waiting(server);
+
+	if (tx && has_place(server, tx))
+		pst_loop_resume(tx->relay->env.loop, &tx->task);
+}
+
+/* Whoever came first and can be served now is served first: a steady stream of newcomers must not
+ * keep others waiting until their time is over. */
+static bool must_queue(struct pst_relay_server *server, const struct pst_relay_tx *tx)
+{
+	const struct pst_relay_tx *first = first_waiting(server);
+
+	if (!first || first == tx || !has_place(server, first))
+		return false;
+	pst_relay_serve_waiting(server);
+	return true;
 }
 
 void pst_relay_tx_acquire(struct pst_relay_tx *tx)
@@ -428,10 +461,15 @@ void pst_relay_tx_acquire(struct pst_relay_tx *tx)
 		struct pst_node *idle = pst_list_first(&server->idle);
 		struct pst_relay_conn *conn;
 
+		if (must_queue(server, tx)) {
+			queue_up(tx, server);
+			return;
+		}
 		if (idle && !tx->retried) {
 			leave_waiting(tx);
 			tx->tried |= (uint8_t)(1U << index);
 			pst_relay_conn_take(PST_CONTAINER(idle, struct pst_relay_conn, node), tx);
+			pst_relay_serve_waiting(server);
 			return;
 		}
 		if (server->conn_count >= tx->route->connection_max && idle) {
@@ -440,7 +478,8 @@ void pst_relay_tx_acquire(struct pst_relay_tx *tx)
 		}
 		if (server->conn_count >= tx->route->connection_max ||
 		    tx->relay->live_count >= tx->relay->connection_max) {
-			wait_for_place(tx, server);
+			queue_up(tx, server);
+			(void)lend_quiet(server, tx->relay->env.loop->now_ms);
 			return;
 		}
 		leave_waiting(tx);
@@ -449,6 +488,7 @@ void pst_relay_tx_acquire(struct pst_relay_tx *tx)
 		conn = pst_relay_conn_open(tx->relay, server);
 		if (conn) {
 			pst_relay_conn_take(conn, tx);
+			pst_relay_serve_waiting(server);
 			return;
 		}
 	}
