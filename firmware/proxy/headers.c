@@ -34,6 +34,29 @@ void pst_headers_look(struct pst_message *message, struct pst_facts *facts,
 	pst_message_header_cut(message, kept + rest.len);
 }
 
+bool pst_headers_identify(const struct pst_message *message, struct pst_hasher *hasher)
+{
+	static const struct pst_span names[] = {
+		{(const uint8_t *)"Message-ID", 10},
+		{(const uint8_t *)"Date", 4},
+		{(const uint8_t *)"From", 4},
+	};
+	struct pst_span rest = pst_message_header(message);
+	struct pst_mail_field field;
+	uint32_t seen = 0;
+
+	while (pst_mail_header_next(&rest, &field)) {
+		for (uint32_t i = 0; i < PST_COUNT(names); i++) {
+			if (!pst_span_eq_nocase(field.name, names[i]))
+				continue;
+			seen |= 1U << i;
+			pst_hasher_add(hasher, names[i]);
+			pst_hasher_add(hasher, pst_span_trim(field.value));
+		}
+	}
+	return (seen & 3) == 3;
+}
+
 /* Days since 1970-01-01 to a date: eras of 400 years that begin on 1 March. */
 static void civil_date(uint64_t days, uint32_t *year, uint32_t *month, uint32_t *day)
 {

@@ -14,6 +14,12 @@
 void pst_headers_look(struct pst_message *message, struct pst_facts *facts,
 		      struct pst_span hostname);
 
+/* Add what makes a message the same one when it is sent again: Message-ID, Date and From. Trace,
+ * signatures and X- fields change on the way.
+ *  ret false: without a Message-ID or a Date, equal messages cannot be told from a repeated one */
+bool pst_headers_identify(const struct pst_message *message, struct pst_hasher *hasher)
+	PST_MUST_CHECK;
+
 struct pst_trace {
 	struct pst_span hostname;
 	struct pst_span rcpt; /* the only recipient's mailbox, or empty */

@@ -21,6 +21,7 @@ uint64_t pst_proxy_bound(const struct pst_proxy_conf *conf)
 	       relays * (pst_relay_connection_bytes() + 2 * PST_LINK_OUT_BYTES) +
 	       txn_count_max(conf) * sizeof(struct pst_txn) +
 	       pst_clients_bound(conf->session_count_max + txn_count_max(conf)) +
+	       pst_ledger_bound(conf->ledger_count_max) +
 	       pst_hold_bound(conf->hold_pool_bytes, txn_count_max(conf));
 }
 
@@ -275,6 +276,8 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 		.links = &proxy->links,
 		.buffer_pool = &proxy->out_pool,
 	};
+	if (pst_ledger_init(&proxy->ledger, env->mem, key, conf->ledger_count_max) < 0)
+		goto no_ledger;
 	if (pst_relay_new(&relay_env, relay_count_max(conf), &proxy->relay) < 0)
 		goto no_relay;
 	make_pools(proxy);
@@ -286,6 +289,7 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	proxy->txns.relay = proxy->relay;
 	proxy->txns.hold = &proxy->hold;
 	proxy->txns.clients = &proxy->clients;
+	proxy->txns.ledger = &proxy->ledger;
 	pst_list_init(&proxy->txns.all);
 	pst_list_init(&proxy->txns.dead);
 	pst_relay_probe(proxy->relay, &conf->relay);
@@ -293,6 +297,8 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	return 0;
 
 no_relay:
+	pst_ledger_fini(&proxy->ledger);
+no_ledger:
 	pst_clients_fini(&proxy->clients);
 no_clients:
 	pst_mem_free(env->mem, proxy, sizeof(*proxy));
@@ -354,6 +360,7 @@ void pst_proxy_free(struct pst_proxy *proxy)
 	pst_loop_unhook(&proxy->hook);
 	pst_links_fini(&proxy->links);
 	free_pools(proxy);
+	pst_ledger_fini(&proxy->ledger);
 	pst_clients_fini(&proxy->clients);
 	pst_proxy_conf_unref(proxy->conf);
 	pst_mem_free(proxy->env.mem, proxy, sizeof(*proxy));

@@ -28,6 +28,7 @@ struct pst_proxy_conf {
 	uint32_t header_bytes_max;     /* seen by checks and rules; a longer one goes on unseen */
 	uint32_t hold_bytes_max;       /* of one message; beyond, it streams */
 	uint64_t hold_pool_bytes;      /* of all held messages together */
+	uint32_t ledger_count_max;     /* outcomes remembered; 0: no ledger */
 	uint32_t idle_ms;              /* between commands, and between pieces of data */
 	uint32_t transaction_ms;
 	uint32_t rate_bytes_per_s; /* averaged after the first minute */

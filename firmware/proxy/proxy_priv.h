@@ -21,6 +21,7 @@ struct pst_proxy {
 	struct pst_relay *relay;
 	struct pst_hold hold;
 	struct pst_clients clients;
+	struct pst_ledger ledger;
 	struct pst_txns txns;
 	struct pst_pool session_pool, in_pool, out_pool;
 	struct pst_list sessions, dead;

@@ -19,6 +19,7 @@
 _Static_assert(sizeof(struct pst_session) <= 1536, "an idle session is small");
 
 static void step(struct pst_session *session);
+static void settle(struct pst_session *session, bool heard);
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
@@ -103,6 +104,7 @@ void pst_session_close(struct pst_session *session, bool reset)
 	if (session->phase == PST_SESSION_DEAD)
 		return;
 	session->phase = PST_SESSION_DEAD;
+	settle(session, false);
 	if (session->txn)
 		pst_txn_leave(session->txn, 0);
 	session->txn = NULL;
@@ -280,11 +282,29 @@ static bool client_is_there(void *owner)
 	       pst_span_starts_nocase(pst_buf_span(&session->link.in), PST_SPAN("QUIT\r\n"));
 }
 
+static uint32_t *ledger_chain(void *owner, uint64_t *name)
+{
+	struct pst_session *session = owner;
+
+	*name = session->id;
+	return &session->ledger_chain;
+}
+
+/* It spoke again, so it has heard our last answer; or it ended, and may not have. */
+static void settle(struct pst_session *session, bool heard)
+{
+	if (session->ledger_chain == 0)
+		return;
+	pst_ledger_settle(&session->proxy->ledger, session->ledger_chain, session->id, heard);
+	session->ledger_chain = 0;
+}
+
 static const struct pst_txn_owner txn_owner = {
 	.on_recipient = on_recipient,
 	.on_room = on_txn_room,
 	.on_final = on_final,
 	.client_is_there = client_is_there,
+	.ledger_chain = ledger_chain,
 };
 
 /* ---- what the core asks ---------------------------------------------------------------------- */
@@ -485,6 +505,8 @@ static void step(struct pst_session *session)
 		if (session->core.state != PST_SMTP_BODY && !pst_link_out(link, REPLY_ROOM))
 			break; /* on_room steps again */
 		pst_smtp_server_next(&session->core, pst_buf_span(&link->in), &used, &event);
+		if (event.kind != PST_SMTP_EV_NONE)
+			settle(session, true);
 		if (event.kind == PST_SMTP_EV_QUIT) {
 			quit(session, &event, used);
 			return;
@@ -588,7 +610,7 @@ void pst_session_init(struct pst_session *session, struct pst_proxy *proxy,
 	session->trusted = trusted;
 	session->timer.on_due = on_due;
 	session->task.on_run = on_task;
-	session->id = pst_rng_u64(proxy->env.rng) >> 16;
+	session->id = (pst_rng_u64(proxy->env.rng) >> 16) | 1; /* never 0: that names nobody */
 	session->since_ms = proxy->env.loop->now_ms;
 	pst_link_init(&session->link, &proxy->links, &proxy->in_pool, &proxy->out_pool);
 	session->link.on_input = on_input;

@@ -48,6 +48,7 @@ struct pst_session {
 	uint64_t body_bytes;
 	uint64_t id;
 	uint32_t txn_count;
+	uint32_t ledger_chain; /* of outcomes it has been told but not spoken after */
 	uint32_t error_count;
 	uint8_t phase;
 	uint8_t wait;

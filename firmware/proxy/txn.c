@@ -66,29 +66,29 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 
 /* ---- the record ------------------------------------------------------------------------------ */
 
-static const char *outcome_of(const struct pst_txn *txn, bool final_lost)
-{
-	if (txn->relay_code / 100 == 2)
-		return "delivered";
-	if (final_lost)
-		return "unknown";
-	if (txn->client_code / 100 == 5)
-		return "refused";
-	return txn->client_code ? "deferred" : "aborted";
-}
+static const struct {
+	const char *name;
+	enum pst_counter counter;
+} outcomes[] = {
+	[PST_OUTCOME_DELIVERED] = {"delivered", PST_COUNTER_delivered},
+	[PST_OUTCOME_REPLAYED] = {"replayed", PST_COUNTER_replayed},
+	[PST_OUTCOME_REFUSED] = {"refused", PST_COUNTER_refused},
+	[PST_OUTCOME_DEFERRED] = {"deferred", PST_COUNTER_deferred},
+	[PST_OUTCOME_UNKNOWN] = {"unknown", PST_COUNTER_unknown},
+	[PST_OUTCOME_ABORTED] = {"aborted", PST_COUNTER_aborted},
+};
 
-static enum pst_counter counter_of(const char *outcome)
+static enum pst_outcome outcome_of(const struct pst_txn *txn, bool final_lost)
 {
-	switch (outcome[0]) {
-	case 'u':
-		return PST_COUNTER_unknown;
-	case 'r':
-		return PST_COUNTER_refused;
-	case 'a':
-		return PST_COUNTER_aborted;
-	default:
-		return outcome[2] == 'l' ? PST_COUNTER_delivered : PST_COUNTER_deferred;
-	}
+	if (txn->replayed)
+		return PST_OUTCOME_REPLAYED;
+	if (txn->relay_code / 100 == 2)
+		return PST_OUTCOME_DELIVERED;
+	if (final_lost)
+		return PST_OUTCOME_UNKNOWN;
+	if (txn->client_code / 100 == 5)
+		return PST_OUTCOME_REFUSED;
+	return txn->client_code ? PST_OUTCOME_DEFERRED : PST_OUTCOME_ABORTED;
 }
 
 #define LOG_RCPTS_MAX 8
@@ -135,13 +135,13 @@ static void record(struct pst_txn *txn, bool final_lost)
 {
 	const struct pst_proxy_env *env = txn->txns->env;
 	struct pst_log *log = env->log;
-	const char *outcome = outcome_of(txn, final_lost);
+	enum pst_outcome outcome = outcome_of(txn, final_lost);
 	enum pst_reason reason = (enum pst_reason)txn->reason;
 
 	/* With no recipient taken, what was said to the last one is the verdict. */
 	if (reason == PST_REASON_none && txn->facts.rcpt_count == 0)
 		reason = (enum pst_reason)txn->rcpt_reason;
-	pst_count(env->counters, counter_of(outcome));
+	pst_count(env->counters, outcomes[outcome].counter);
 	pst_log_begin(log, PST_LOG_INFO, "transaction");
 	pst_log_text(log, "id", txn->id);
 	pst_log_addr(log, "client", &txn->facts.client);
@@ -160,7 +160,7 @@ static void record(struct pst_txn *txn, bool final_lost)
 	}
 	if (txn->relay_trouble)
 		pst_log_text(log, "relay_trouble", txn->relay_trouble);
-	pst_log_text(log, "outcome", outcome);
+	pst_log_text(log, "outcome", outcomes[outcome].name);
 	pst_log_u64(log, "code", txn->client_code);
 	pst_log_u64(log, "ms", env->loop->now_ms - txn->start_ms);
 	pst_log_end(log);
@@ -488,6 +488,20 @@ static bool has_room(const struct pst_txn *txn)
 	       pst_message_has_room(&txn->message, PIECE_BYTES_MAX);
 }
 
+/* The header is complete: what it says of itself, and what came of the body with it. */
+static void look_at_header(struct pst_txn *txn)
+{
+	pst_headers_look(&txn->message, &txn->facts, txn->conf->hostname);
+	if (txn->txns->ledger->entry_count == 0 || txn->message.header_unseen)
+		return;
+	pst_hasher_init(&txn->content, &txn->txns->ledger->key);
+	if (!pst_headers_identify(&txn->message, &txn->content))
+		return;
+	txn->content_hash = 1; /* will have one */
+	for (const struct pst_page *page = txn->message.first; page; page = page->next)
+		pst_hasher_add(&txn->content, (struct pst_span){page->data, page->len});
+}
+
 static void take_piece(struct pst_txn *txn, struct pst_span wire)
 {
 	bool header_was_done = txn->message.header_done;
@@ -498,7 +512,9 @@ static void take_piece(struct pst_txn *txn, struct pst_span wire)
 		return;
 	}
 	if (!header_was_done && txn->message.header_done)
-		pst_headers_look(&txn->message, &txn->facts, txn->conf->hostname);
+		look_at_header(txn);
+	else if (txn->content_hash)
+		pst_hasher_add(&txn->content, wire);
 	if (txn->phase == PST_TXN_COLLECT && txn->message.header_done &&
 	    (txn->message.bytes > txn->conf->hold_bytes_max ||
 	     !pst_message_has_room(&txn->message, PIECE_BYTES_MAX)))
@@ -532,6 +548,66 @@ bool pst_txn_body(struct pst_txn *txn, struct pst_span wire, const struct pst_sm
 	return false;
 }
 
+/* Was this delivered before, to a client that never heard of it? Recipients that were served are
+ * left out, where that is still possible; a duplicate for them beats a loss for the others. */
+static void ask_ledger(struct pst_txn *txn, bool streaming)
+{
+	struct pst_ledger *ledger = txn->txns->ledger;
+	struct pst_relay_rcpt **place = &txn->tx.accepted, *rcpt;
+	uint64_t now_ms = txn->txns->env->loop->now_ms;
+	uint32_t served = 0, unserved = 0;
+
+	for (rcpt = txn->tx.accepted; rcpt; rcpt = rcpt->next) {
+		struct pst_rcpt *whole = PST_CONTAINER(rcpt, struct pst_rcpt, relay);
+		uint64_t envelope = pst_ledger_envelope(ledger, &txn->facts.client,
+							txn->facts.sender, rcpt->mailbox);
+
+		whole->served = pst_ledger_take(ledger, envelope, txn->content_hash, now_ms) / 100 == 2;
+		if (whole->served)
+			served++;
+		else
+			unserved++;
+	}
+	if (served == 0)
+		return;
+	if (unserved == 0) {
+		txn->replayed = true;
+		return;
+	}
+	if (streaming)
+		return;
+	while ((rcpt = *place)) {
+		if (PST_CONTAINER(rcpt, struct pst_rcpt, relay)->served)
+			*place = rcpt->next;
+		else
+			place = &rcpt->next;
+	}
+	pst_relay_repeat(&txn->tx);
+}
+
+/* Remember an outcome: armed at once if nobody was told, else when the session ends silently. */
+static void note_in_ledger(struct pst_txn *txn, uint16_t code)
+{
+	struct pst_ledger *ledger = txn->txns->ledger;
+	uint64_t now_ms = txn->txns->env->loop->now_ms, name = 0;
+	uint32_t unchained = 0, *chain = &unchained;
+
+	if (!txn->content_hash)
+		return;
+	if (txn->session)
+		chain = txn->owner->ledger_chain(txn->session, &name);
+	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt; rcpt = rcpt->next) {
+		uint64_t envelope;
+
+		if (!rcpt->accepted)
+			continue;
+		envelope = pst_ledger_envelope(ledger, &txn->facts.client, txn->facts.sender,
+					       rcpt->relay.mailbox);
+		*chain = pst_ledger_add(ledger, envelope, txn->content_hash, code, name,
+					txn->session ? *chain : 0, now_ms);
+	}
+}
+
 void pst_txn_end(struct pst_txn *txn, const struct pst_smtp_data *data)
 {
 	bool streaming = txn->phase == PST_TXN_STREAM;
@@ -539,14 +615,18 @@ void pst_txn_end(struct pst_txn *txn, const struct pst_smtp_data *data)
 	learn(txn, data);
 	if (!txn->message.header_done && txn->reason == PST_REASON_none) {
 		pst_message_end(&txn->message);
-		pst_headers_look(&txn->message, &txn->facts, txn->conf->hostname);
+		look_at_header(txn);
 	}
+	if (txn->content_hash)
+		txn->content_hash = pst_hasher_end(&txn->content) | 1;
 	if (txn->reason == PST_REASON_none)
 		txn->reason = (uint8_t)pst_policy_message(&txn->conf->policy, &txn->facts);
 	if (txn->reason == PST_REASON_none && !streaming && !write_trace(txn))
 		txn->reason = PST_REASON_memory;
 	txn->phase = PST_TXN_COMMIT;
-	if (txn->reason == PST_REASON_none && !txn->relay_dead && !streaming) {
+	if (txn->reason == PST_REASON_none && txn->content_hash)
+		ask_ledger(txn, streaming);
+	if (txn->reason == PST_REASON_none && !txn->replayed && !txn->relay_dead && !streaming) {
 		txn->tx.body_kept = true;
 		pst_relay_data(&txn->tx);
 	} else {
@@ -577,6 +657,13 @@ static void on_task(struct pst_task *task)
 		finish(txn, &reply, false);
 	} else if (txn->phase == PST_TXN_COMMIT && txn->reason != PST_REASON_none) {
 		finish_for(txn, (enum pst_reason)txn->reason, false);
+	} else if (txn->phase == PST_TXN_COMMIT && txn->replayed) {
+		static const struct pst_smtp_reply again = {
+			250, {2, 0, 0}, {(const uint8_t *)"Ok, delivered before", 20}};
+
+		/* Whoever did not hear it this time either will ask once more. */
+		note_in_ledger(txn, again.code);
+		finish(txn, &again, false);
 	} else if (txn->phase == PST_TXN_COMMIT && txn->relay_dead) {
 		finish_for(txn, PST_REASON_relay_failed, false);
 	} else if (txn->phase == PST_TXN_COMMIT) {
@@ -640,6 +727,7 @@ static void on_final(struct pst_txn *txn, const struct pst_relay_event *event)
 		return;
 	}
 	note_relay_reply(txn, event);
+	note_in_ledger(txn, reply.code);
 	finish(txn, &reply, false);
 }
 

@@ -14,6 +14,7 @@
 
 #include "facts/facts.h"
 #include "policy/policy.h"
+#include "proxy/ledger.h"
 #include "proxy/message.h"
 #include "proxy/proxy.h"
 #include "relay/relay.h"
@@ -32,6 +33,8 @@ struct pst_txn_owner {
 	/* The transaction is over and must not be touched again. A NULL reply: the client was found
 	 * to be gone before the dot. */
 	void (*on_final)(void *session, const struct pst_smtp_reply *reply);
+	/* Where the ledger's entries of this session are chained, and under which name. */
+	uint32_t *(*ledger_chain)(void *session, uint64_t *name);
 	/* Asked just before the dot is released. */
 	bool (*client_is_there)(void *session);
 };
@@ -45,10 +48,21 @@ enum pst_txn_phase {
 	PST_TXN_OVER,
 };
 
+/* What became of a transaction. */
+enum pst_outcome {
+	PST_OUTCOME_DELIVERED, /* the internal server said so, whether or not the client heard it */
+	PST_OUTCOME_REPLAYED,  /* delivered before, answered from the ledger */
+	PST_OUTCOME_REFUSED,   /* the client was told 5xx */
+	PST_OUTCOME_DEFERRED,  /* 4xx */
+	PST_OUTCOME_UNKNOWN,   /* the dot was sent inside and no answer came */
+	PST_OUTCOME_ABORTED,   /* the client left before the dot */
+};
+
 struct pst_rcpt {
 	struct pst_relay_rcpt relay;
 	struct pst_rcpt *next; /* all that were offered, accepted or not */
 	bool accepted;
+	bool served; /* by an earlier transaction, says the ledger */
 };
 
 /* What all transactions of a proxy share. */
@@ -57,6 +71,7 @@ struct pst_txns {
 	struct pst_relay *relay;
 	struct pst_hold *hold;
 	struct pst_clients *clients;
+	struct pst_ledger *ledger;
 	struct pst_pool pool;
 	struct pst_list all;
 	struct pst_list dead; /* reaped at the end of the turn */
@@ -80,6 +95,8 @@ struct pst_txn {
 	struct pst_task task; /* goes on, or tells, what is known without asking */
 	uint64_t start_ms;
 	uint64_t bytes_max;
+	struct pst_hasher content; /* of the ledger's entries */
+	uint64_t content_hash;     /* 0: no entry */
 	uint8_t phase;  /* enum pst_txn_phase */
 	uint8_t reason; /* enum pst_reason: why the message will be refused at its end */
 	uint8_t rcpt_reason;  /* and the recipient at hand */
@@ -88,6 +105,7 @@ struct pst_txn {
 	bool body_open;       /* 354 was given inside */
 	bool relay_dead;      /* the internal half can only be ended */
 	bool paused;          /* on_room is owed */
+	bool replayed;        /* every recipient was served before */
 	uint16_t refused_count;
 	uint16_t client_code; /* what the client was told at the end */
 	uint16_t relay_code;  /* the internal server's last word */

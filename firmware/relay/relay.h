@@ -128,6 +128,8 @@ const struct pst_route *pst_relay_route(const struct pst_relay_conf *conf, struc
 void pst_relay_begin(struct pst_relay *relay, struct pst_relay_tx *tx);
 /* Offer a recipient; RCPT or FAILED follows. One at a time. The mailbox is borrowed until then. */
 void pst_relay_offer(struct pst_relay_tx *tx, struct pst_span mailbox);
+/* The list of accepted recipients was made shorter: the next data begins with the envelope anew. */
+void pst_relay_repeat(struct pst_relay_tx *tx);
 /* Ask for 354; DATA or FAILED follows. */
 void pst_relay_data(struct pst_relay_tx *tx);
 /* Write wire-form body. ret >= 0 bytes taken (WRITABLE follows if not all) | -PST_E_*: FAILED

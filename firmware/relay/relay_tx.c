@@ -567,6 +567,21 @@ void pst_relay_offer(struct pst_relay_tx *tx, struct pst_span mailbox)
 	tx_continue(tx);
 }
 
+void pst_relay_repeat(struct pst_relay_tx *tx)
+{
+	struct pst_relay_conn *conn = tx->conn;
+
+	if (tx->phase != PST_TX_QUIET && tx->phase != PST_TX_ENVELOPE) {
+		/* Nothing of it was said to the present server, if there is one. */
+		tx->replay = tx->accepted;
+		return;
+	}
+	pst_list_remove(&tx->node);
+	tx->phase = PST_TX_PARKED;
+	tx->conn = NULL;
+	pst_relay_conn_leave(conn, false);
+}
+
 void pst_relay_data(struct pst_relay_tx *tx)
 {
 	PST_BUG_ON(!tx->accepted);
