@@ -300,6 +300,18 @@ def final_refusal_passed_on(t, name, code, enhanced, size):
     equal(record.get('outcome'), 'refused' if code >= 500 else 'deferred', 'outcome')
 
 
+@table([(stage + '-' + size, stage, size) for stage in ('banner', 'ehlo', 'mail', 'rcpt', 'data',
+                                                        'dot') for size in MESSAGES])
+def their_421_is_our_451(t, name, stage, size):
+    """The internal server takes its leave, not we."""
+    server = t.server()
+    server.fault(stage, (b'421 4.3.2 secret-text\r\n', CLOSE))
+    proxy = t.postern(server)
+    at, reply = client.deliver(proxy.address, 'a@example.com', 'u@example.org', MESSAGES[size])
+    equal((at, reply.code, reply.enhanced), (LAST_STAGE[stage], 451, '4.3.0'), 'reply')
+    check('secret-text' not in reply.text, 'internal text outside: %s', reply)
+
+
 @table([('from-us', '5.1.8', 550), ('syntax', '5.1.7', 553), ('size', '5.3.4', 552)])
 def sender_refusal_passed_on(t, name, enhanced, code):
     """These three speak of the sender, not of us."""

@@ -101,6 +101,34 @@ def take(connection):
     return True
 
 
+@table([('fin', False), ('rst', True)])
+def gone_before_the_commit(t, name, reset):
+    """The dot is withheld until the client is seen to be there still."""
+    server = t.server()
+
+    def slow(connection):
+        time.sleep(0.7)
+        connection.sock.sendall(b'354 go ahead\r\n')
+    server.fault('data', slow)
+    proxy = t.postern(server)
+    session = client.Client(proxy.address)
+    check(session.greet().code == 250 and
+          session.envelope('a@example.com', 'u@example.org') is None, 'envelope')
+    equal(session.command('DATA').code, 354, 'DATA')
+    session.send(client.stuff(MESSAGES['held']))
+    check(wait_until(lambda: server.count('DATA'), 5), 'no DATA inside')
+    if reset:
+        session.reset()
+    else:
+        session.close()
+    record = proxy.wait_log()[0]
+    equal(record.get('outcome'), 'aborted', 'outcome')
+    time.sleep(0.3)
+    # behind its 354 this server took no data: what it got reads as commands
+    equal([verb for c in server.transactions() for verb, _ in c.commands][-1], 'DATA',
+          'last command inside')
+
+
 @table([(size, size) for size in MESSAGES])
 def gone_while_the_answer_is_due(t, size, _):
     """After the dot is out the outcome is read and logged, whatever happens outside."""

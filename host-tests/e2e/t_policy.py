@@ -196,14 +196,15 @@ def normalised_newlines(t):
         session.greet()
         check(session.envelope('a@example.com', 'u@example.org') is None, 'envelope')
         equal(session.command('DATA').code, 354, 'DATA')
-        session.send(b'Subject: x\r\n\r\none\ntwo\rthree\r\r\nfour\n.\nfive\n.\r\nsix\r.\rend\r\n'
-                     b'.\r\n')
+        session.send(b'Subject: x\r\n\r\none\ntwo\rthree\r\r\nfour\n.\nfive\n.\r\nsix\r.\r'
+                     b'seven\n..two\r..two\r\n..one\r\nend\r\n.\r\n')
         equal(session.reply().code, 250, 'reply')
         equal(session.command('NOOP').code, 250, 'NOOP')
     equal(len(server.taken), 1, 'messages inside')
     # the dots stay: they were text, not the end
     body = server.taken[0].body.split(b'\r\n\r\n', 1)[1]
-    equal(body, b'one\r\ntwo\r\nthree\r\nfour\r\n.\r\nfive\r\n.\r\nsix\r\n.\r\nend\r\n', 'body')
+    equal(body, b'one\r\ntwo\r\nthree\r\nfour\r\n.\r\nfive\r\n.\r\nsix\r\n.\r\n'
+                b'seven\r\n..two\r\n..two\r\n.one\r\nend\r\n', 'body')
 
 
 @test()

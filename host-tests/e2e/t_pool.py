@@ -135,7 +135,8 @@ def no_fail_over_after_the_dot(t, name, action):
     proxy = t.postern(first, second, lines=[TIMEOUTS])
     stage, reply = deliver(proxy)
     equal((stage, reply.code // 100), ('eod', 4), 'reply %s' % reply)
-    equal(len(second.messages), 0, 'messages in the second server')
+    equal(len(second.transactions()), 0, 'transactions at the second server')
+    equal(len(first.transactions()), 1, 'transactions at the first server')
 
 
 @test()
