@@ -4,12 +4,12 @@
  */
 #include "base/hash.h"
 
-static uint64_t rotate_left(uint64_t x, unsigned bits)
+static inline uint64_t rotate_left(uint64_t x, unsigned bits)
 {
 	return x << bits | x >> (64 - bits);
 }
 
-static void sip_round(struct pst_hasher *s)
+static inline void sip_round(struct pst_hasher *s)
 {
 	s->v0 += s->v1;
 	s->v2 += s->v3;
@@ -23,7 +23,7 @@ static void sip_round(struct pst_hasher *s)
 	s->v2 = rotate_left(s->v2, 32);
 }
 
-static void sip_word(struct pst_hasher *s, uint64_t word)
+static inline void sip_word(struct pst_hasher *s, uint64_t word)
 {
 	s->v3 ^= word;
 	sip_round(s);
@@ -31,15 +31,13 @@ static void sip_word(struct pst_hasher *s, uint64_t word)
 	s->v0 ^= word;
 }
 
-/* Byte by byte, so that big-endian boards and unaligned keys give the same hash; compilers make one
- * load of the full-word case. */
-static uint64_t load_le(const uint8_t *at, uint32_t len)
+/* Spelt out byte by byte, so that big-endian boards and unaligned data give the same hash; in this
+ * form compilers see that it is one load. */
+static inline uint64_t load_word(const uint8_t *at)
 {
-	uint64_t word = 0;
-
-	for (uint32_t i = 0; i < len; i++)
-		word |= (uint64_t)at[i] << (8 * i);
-	return word;
+	return (uint64_t)at[0] | (uint64_t)at[1] << 8 | (uint64_t)at[2] << 16 |
+	       (uint64_t)at[3] << 24 | (uint64_t)at[4] << 32 | (uint64_t)at[5] << 40 |
+	       (uint64_t)at[6] << 48 | (uint64_t)at[7] << 56;
 }
 
 void pst_hasher_init(struct pst_hasher *hasher, const struct pst_hash_key *key)
@@ -52,25 +50,29 @@ void pst_hasher_init(struct pst_hasher *hasher, const struct pst_hash_key *key)
 	};
 }
 
+static inline void add_byte(struct pst_hasher *s, uint8_t byte)
+{
+	s->tail |= (uint64_t)byte << (8 * (s->len % 8));
+	s->len++;
+	if (s->len % 8 == 0) {
+		sip_word(s, s->tail);
+		s->tail = 0;
+	}
+}
+
 void pst_hasher_add(struct pst_hasher *hasher, struct pst_span data)
 {
 	struct pst_hasher s = *hasher; /* in registers over the loop */
 	uint32_t i = 0;
 
-	for (; i < data.len && s.len % 8 != 0; i++) {
-		s.tail |= (uint64_t)data.at[i] << (8 * (s.len % 8));
-		s.len++;
-		if (s.len % 8 == 0) {
-			sip_word(&s, s.tail);
-			s.tail = 0;
-		}
+	while (i < data.len && s.len % 8 != 0)
+		add_byte(&s, data.at[i++]);
+	for (; data.len - i >= 8; i += 8) {
+		sip_word(&s, load_word(data.at + i));
+		s.len += 8;
 	}
-	for (; data.len - i >= 8; i += 8)
-		sip_word(&s, load_le(data.at + i, 8));
-	s.len = hasher->len + i;
-	if (data.len > i)
-		s.tail = load_le(data.at + i, data.len - i);
-	s.len += data.len - i;
+	while (i < data.len)
+		add_byte(&s, data.at[i++]);
 	*hasher = s;
 }
 

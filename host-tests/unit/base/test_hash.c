@@ -71,12 +71,39 @@ static void every_bit_counts(void **state)
 	assert_true(before != pst_hash(&key, (struct pst_span){data, sizeof(data)}));
 }
 
+/* Every way to cut 40 bytes into three pieces, empty ones too. */
+static void pieces_make_no_difference(void **state)
+{
+	struct pst_hash_key key = {3, 4};
+	uint8_t data[40];
+	struct pst_span whole = {data, sizeof(data)};
+	uint64_t wanted;
+
+	(void)state;
+	for (uint8_t i = 0; i < sizeof(data); i++)
+		data[i] = (uint8_t)(0xff - 5 * i);
+	wanted = pst_hash(&key, whole);
+	for (uint32_t a = 0; a <= sizeof(data); a++) {
+		for (uint32_t b = a; b <= sizeof(data); b++) {
+			struct pst_hasher hasher;
+
+			pst_hasher_init(&hasher, &key);
+			pst_hasher_add(&hasher, pst_span_sub(whole, 0, a));
+			pst_hasher_add(&hasher, pst_span_sub(whole, a, b - a));
+			pst_hasher_add(&hasher, pst_span_sub(whole, b, UINT32_MAX));
+			pst_hasher_add(&hasher, PST_SPAN_NONE);
+			assert_true(pst_hasher_end(&hasher) == wanted);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(vector_of_the_paper),
 		cmocka_unit_test(published_table),
 		cmocka_unit_test(every_bit_counts),
+		cmocka_unit_test(pieces_make_no_difference),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
