@@ -144,10 +144,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct run whole, cut;
 	uint64_t seed = fuzz_hash(FUZZ_HASH_BEGIN, data, size);
 
-	if (size > 16384)
+	if (size > 6000)
 		return 0;
 	replay(&whole, data, (uint32_t)size, 2000, seed);
-	replay(&cut, data, (uint32_t)size, 1, seed);
+	replay(&cut, data, (uint32_t)size, size <= 300 ? 1 : 2 + fuzz_below(&seed, 200), seed);
 	FUZZ_CHECK(cut.trace == whole.trace && cut.broken == whole.broken);
 	return 0;
 }
