@@ -133,22 +133,35 @@ out:
 	return ret;
 }
 
+static bool is_plain(uint8_t c)
+{
+	return pst_is_print(c) && c != '"' && c != '\\';
+}
+
+/* Appends as much as fits. After a cut there is no room, so whatever comes behind it fails. */
+static void put_cut(struct pst_buf *buf, struct pst_span span)
+{
+	PST_BUG_ON(pst_buf_put(buf, pst_span_sub(span, 0, pst_buf_room(buf))));
+}
+
 void pst_buf_put_escaped(struct pst_buf *buf, struct pst_span span, uint32_t max)
 {
 	static const char hex[] = "0123456789abcdef";
-	uint32_t end = PST_MIN(span.len, max);
+	struct pst_span rest = pst_span_sub(span, 0, max);
+	uint8_t escape[4] = "\\x..";
+	uint32_t plain;
 
-	for (uint32_t i = 0; i < end; i++) {
-		uint8_t c = span.at[i];
-		uint8_t escape[4] = {'\\', 'x', (uint8_t)hex[c >> 4], (uint8_t)hex[c & 15]};
-		int ret;
-
-		if (pst_is_print(c) && c != '"' && c != '\\')
-			ret = pst_buf_put_byte(buf, c);
-		else
-			ret = pst_buf_put(buf, (struct pst_span){escape, sizeof(escape)});
-		if (ret)
+	for (;;) {
+		for (plain = 0; plain < rest.len && is_plain(rest.at[plain]); plain++)
+			continue;
+		put_cut(buf, pst_span_sub(rest, 0, plain));
+		if (plain == rest.len)
+			break;
+		escape[2] = (uint8_t)hex[rest.at[plain] >> 4];
+		escape[3] = (uint8_t)hex[rest.at[plain] & 15];
+		if (pst_buf_put(buf, (struct pst_span){escape, sizeof(escape)}))
 			return;
+		rest = pst_span_sub(rest, plain + 1, rest.len);
 	}
 	if (span.len > max && pst_buf_put(buf, PST_SPAN("...")))
 		return;
