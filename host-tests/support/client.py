@@ -153,7 +153,7 @@ class Client:
     def quit(self):
         try:
             reply = self.command('QUIT')
-        except (Gone, OSError):
+        except (Gone, Late, OSError):
             reply = None
         self.close()
         return reply
@@ -182,9 +182,10 @@ class Client:
         return False
 
 
-def deliver(address, sender, recipients, message, seconds=20, close=True, **options):
-    """One whole transaction. Returns (stage, reply): stage is where the last reply came."""
-    client = Client(address, seconds, **options)
+def deliver(address, sender, recipients, message, seconds=20, say_quit=True, **options):
+    """One whole transaction. Returns (stage, reply): stage is where the last reply came.
+    A client that leaves without QUIT may not have heard the answer, so this one says it."""
+    client, ended_well = Client(address, seconds, **options), False
     try:
         reply = client.reply()
         if reply.code != 220:
@@ -203,7 +204,10 @@ def deliver(address, sender, recipients, message, seconds=20, close=True, **opti
         if reply.code != 354:
             return 'data', reply
         client.send(stuff(message))
-        return 'eod', client.reply()
+        reply = client.reply()
+        ended_well = say_quit
+        return 'eod', reply
     finally:
-        if close:
-            client.close()
+        if ended_well:
+            client.quit()
+        client.close()
