@@ -283,12 +283,11 @@ static void stores_large_messages(void **state)
 	while (want_len < 100000) {
 		size_t line = (want_len * 7) % 400;
 
-		if (line % 3 == 0)
+		if (line % 3 == 0) {
 			script[len++] = '.';
-		memset(script + len, '.', line % 3 == 0);
-		memset(want + want_len, '.', line % 3 == 0);
-		len += line % 3 == 0;
-		want_len += line % 3 == 0;
+			script[len++] = '.';
+			want[want_len++] = '.';
+		}
 		memset(script + len, 'x', line);
 		memset(want + want_len, 'x', line);
 		memcpy(script + len + line, "\r\n", 2);
