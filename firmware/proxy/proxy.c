@@ -261,6 +261,7 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	proxy->env = *env;
 	proxy->conf = conf;
 	proxy->session_count_bound = conf->session_count_max;
+	proxy->name_key = (struct pst_hash_key){pst_rng_u64(env->rng), pst_rng_u64(env->rng)};
 	proxy->drain_timer.on_due = on_drain_due;
 	pst_list_init(&proxy->sessions);
 	pst_list_init(&proxy->dead);

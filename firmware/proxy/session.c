@@ -601,6 +601,15 @@ static void on_due(struct pst_timer *timer)
 	}
 }
 
+/* 48 bits, never 0: that names nobody. A hash of a count, for randomness would be a system call. */
+static uint64_t new_name(struct pst_proxy *proxy)
+{
+	uint64_t number = proxy->session_number++;
+	struct pst_span bytes = {(const uint8_t *)&number, sizeof(number)};
+
+	return (pst_hash(&proxy->name_key, bytes) >> 16) | 1;
+}
+
 void pst_session_init(struct pst_session *session, struct pst_proxy *proxy,
 		      struct pst_proxy_conf *conf, struct pst_client *client, bool trusted)
 {
@@ -610,7 +619,7 @@ void pst_session_init(struct pst_session *session, struct pst_proxy *proxy,
 	session->trusted = trusted;
 	session->timer.on_due = on_due;
 	session->task.on_run = on_task;
-	session->id = (pst_rng_u64(proxy->env.rng) >> 16) | 1; /* never 0: that names nobody */
+	session->id = new_name(proxy);
 	session->since_ms = proxy->env.loop->now_ms;
 	pst_link_init(&session->link, &proxy->links, &proxy->in_pool, &proxy->out_pool);
 	session->link.on_input = on_input;

@@ -89,8 +89,6 @@ struct pst_relay {
 
 /* relay.c */
 struct pst_relay_server *pst_relay_server_get(struct pst_relay *relay, const struct pst_addr *addr);
-/* A connection has become idle, or its place free: somebody may be waiting for it. */
-void pst_relay_serve_waiting(struct pst_relay_server *server);
 
 /* relay_conn.c */
 struct pst_relay_conn *pst_relay_conn_open(struct pst_relay *relay, struct pst_relay_server *server);
@@ -116,5 +114,7 @@ void pst_relay_tx_lost(struct pst_relay_tx *tx, const char *reason);
 /* Find a connection, or wait for one. */
 void pst_relay_tx_acquire(struct pst_relay_tx *tx);
 void pst_relay_tx_noop(struct pst_relay_tx *tx);
+/* A connection has become idle, or its place free: somebody may be waiting for it. */
+void pst_relay_serve_waiting(struct pst_relay_server *server);
 
 #endif
