@@ -1,6 +1,8 @@
 /* test_addr.c - addresses and networks: texts in and out */
 #include "support/check.h"
 
+#include <arpa/inet.h>
+
 #include "base/addr.h"
 #include "support/rng_seed.h"
 
@@ -358,6 +360,41 @@ static void round_trip(void **state)
 	}
 }
 
+/* Random texts that look like addresses: the C library takes exactly the same ones for the same. */
+static void agrees_with_libc(void **state)
+{
+	static const char *const parts[] = {
+		"0", "1", "10", "255", "256", "01", "ffff", "abcd", "12345", "g", ":", ":", ":",
+		"::", "::", ".", ".", "1.2.3.4", "192.0.2.1", "1:2:3:4", "ffff:", "%", " ", "/",
+	};
+	struct pst_rng_seed seed;
+	uint32_t taken = 0;
+
+	(void)state;
+	pst_rng_seed_init(&seed, 8);
+	for (int i = 0; i < 400000; i++) {
+		char text[200] = "";
+		uint32_t count = 1 + pst_rng_seed_below(&seed, 14);
+		struct pst_addr addr;
+		uint8_t ip[16] = {0};
+		bool libc_takes;
+
+		for (uint32_t k = 0; k < count; k++)
+			strcat(text, parts[pst_rng_seed_below(&seed, PST_COUNT(parts))]);
+		libc_takes = inet_pton(strchr(text, ':') ? AF_INET6 : AF_INET, text, ip) == 1;
+		if ((pst_addr_parse(pst_span_text(text), &addr) == 0) != libc_takes)
+			fail_msg("\"%s\" is %san address to libc", text, libc_takes ? "" : "not ");
+		if (!libc_takes)
+			continue;
+		taken++;
+		if (strchr(text, ':') && addr.family == PST_FAMILY_IPV4)
+			assert_memory_equal(addr.ip, ip + 12, 4);
+		else
+			assert_memory_equal(addr.ip, ip, 16);
+	}
+	assert_true(taken > 1000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,6 +410,7 @@ int main(void)
 		cmocka_unit_test(output_is_cut),
 		cmocka_unit_test(longest_texts_fit),
 		cmocka_unit_test(round_trip),
+		cmocka_unit_test(agrees_with_libc),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
