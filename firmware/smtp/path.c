@@ -104,10 +104,10 @@ static bool take_atom(struct cursor *cursor)
 	return cursor->rest.len < len;
 }
 
+/* The opening quote is in front. */
 static bool take_quoted(struct cursor *cursor)
 {
-	if (!take(cursor, '"'))
-		return false;
+	skip(cursor, 1);
 	while (more(cursor) && front(cursor) != '"') {
 		if (take(cursor, '\\')) {
 			if (!more(cursor) || !pst_is_print(front(cursor)))
@@ -197,7 +197,8 @@ static bool ipv6_groups_fit(struct pst_span text)
 	return !compressed || groups <= 6;
 }
 
-/* "[192.0.2.1]" or "[IPv6:2001:db8::1]". Nobody has registered another tag. */
+/* "[192.0.2.1]" or "[IPv6:2001:db8::1]". Nobody has registered another tag. The
+ * opening bracket is in front. */
 static bool take_literal(struct cursor *cursor, struct pst_addr *address)
 {
 	const struct pst_span tag = PST_SPAN("IPv6:");
@@ -205,8 +206,7 @@ static bool take_literal(struct cursor *cursor, struct pst_addr *address)
 	int64_t end;
 	bool is_ipv6;
 
-	if (!take(cursor, '['))
-		return false;
+	skip(cursor, 1);
 	end = pst_span_find(cursor->rest, ']');
 	if (end < 0)
 		return false;

@@ -186,8 +186,6 @@ static const struct pst_smtp_reply *check_params(struct pst_smtp_server *core, s
 	uint32_t seen = 0;
 	struct pst_span param, keyword, value;
 
-	if (args.len && !pst_is_blank(args.at[0]))
-		return &BAD_PARAMETER;
 	while ((param = pst_span_word(&args)).len) {
 		uint32_t i = 0;
 
@@ -631,6 +629,7 @@ void pst_smtp_server_init(struct pst_smtp_server *core)
 
 void pst_smtp_server_greeted(struct pst_smtp_server *core)
 {
+	PST_BUG_ON(core->state != PST_SMTP_NEW);
 	enter(core, PST_SMTP_READY);
 }
 

@@ -403,10 +403,12 @@ static const struct row ROWS[] = {
 	       "MAIL FROM:<a@b.example> SIZE=\r\nMAIL FROM:<a@b.example> SIZE=1x\r\n"
 	       "MAIL FROM:<a@b.example> SIZE=000000000000000000001\r\n"
 	       "MAIL FROM:<a@b.example> BODY=9BIT\r\nMAIL FROM:<a@b.example> =1\r\n"
-	       "MAIL FROM:<a@b.example> SIZE=1=2\r\nMAIL FROM:<a@b.example> BODY=\xc3\xa9\r\n",
+	       "MAIL FROM:<a@b.example> SIZE=1=2\r\nMAIL FROM:<a@b.example> BODY=\xc3\xa9\r\n"
+	       "MAIL FROM:<a@b.example> SI_ZE=1\r\nMAIL FROM:<a@b.example> -SIZE=1\r\n",
 	    T_HI "; reply 501 5.5.4 err; reply 501 5.5.4 err; reply 501 5.5.4 err; "
 		 "reply 501 5.5.4 err; reply 501 5.5.4 err; reply 501 5.5.4 err; "
-		 "reply 501 5.5.4 err; reply 501 5.5.4 err; reply 501 5.5.4 err"),
+		 "reply 501 5.5.4 err; reply 501 5.5.4 err; reply 501 5.5.4 err; "
+		 "reply 501 5.5.4 err; reply 501 5.5.4 err"),
 	ROW("parameters twice",
 	    HI "MAIL FROM:<a@b.example> SIZE=1 SIZE=1\r\n"
 	       "MAIL FROM:<a@b.example> BODY=7BIT SIZE=2000 BODY=7BIT\r\n",
