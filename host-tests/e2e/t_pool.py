@@ -187,6 +187,32 @@ def bounded(t):
 
 
 @test(seconds=40)
+def served_in_turn(t):
+    """One connection for ten busy clients: nobody is passed over again and again."""
+    server = t.server()
+
+    def slow(connection):
+        time.sleep(0.04)
+        connection.sock.sendall(b'250 2.0.0 queued\r\n')
+        return True
+    server.fault('dot', slow)
+    proxy = t.postern(server, relay_options='connections 1')
+    end = time.monotonic() + 3
+
+    def busy(number):
+        longest = 0
+        while time.monotonic() < end:
+            started = time.monotonic()
+            stage, reply = deliver(proxy, text=mail.message('turn-%d-%f' % (number, started)))
+            equal((stage, reply.code), ('eod', 250), 'reply %s' % reply)
+            longest = max(longest, time.monotonic() - started)
+        return longest
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        longest = list(pool.map(busy, range(10)))
+    check(max(longest) < 2.5, 'the longest waits: %s', ['%.1f' % x for x in sorted(longest)])
+
+
+@test(seconds=40)
 def retired_by_count(t):
     """A connection is not kept for more than a hundred messages."""
     server = t.server()
