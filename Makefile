@@ -22,9 +22,9 @@ JOBS := $(shell nproc 2>/dev/null || echo 1)
 Q := $(if $(V),,@)
 
 CONFIG_GOALS := defconfig menuconfig olddefconfig savedefconfig
-TEST_GOALS := test tidy unit contract conformance e2e fuzz fuzz-replay
+TEST_GOALS := test tidy unit contract conformance e2e fuzz-replay
 BUILD_GOALS := all postern tests size
-GOALS := help run bench clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS)
+GOALS := help run bench fuzz clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS)
 
 .PHONY: $(GOALS)
 
@@ -73,8 +73,8 @@ $(TEST_GOALS):
 	@CC='$(CC)' sh board/host/setup.sh test
 	$(again)
 
-bench:
-	@CC='$(CC)' sh board/host/setup.sh bench
+bench fuzz:
+	@CC='$(CC)' sh board/host/setup.sh $@
 	$(again)
 
 # a file of the build directory

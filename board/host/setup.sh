@@ -1,15 +1,19 @@
 #!/bin/sh
 # Installs what a Debian machine lacks to build, run or test Postern: says what first, then asks apt for it.
-# usage: setup.sh build|run|test|bench        (each kind holds the ones before it)
+# usage: setup.sh build|run|test|fuzz|bench        (run, test, fuzz and bench hold what build needs)
 # Does nothing, quickly, where everything is there, whatever brought it there.
 set -eu
 
 missing=''
 
-# need PACKAGE PROBE: the package is missing unless the command, or the file at the absolute path, is there
+# need PACKAGE PROBE: the package is missing unless the command, or a file the absolute pattern fits, is there
 need() {
 	case $2 in
-	/*) [ ! -e "$2" ] || return 0 ;;
+	/*)
+		for file in $2; do
+			[ ! -e "$file" ] || return 0
+		done
+		;;
 	*) ! command -v "$2" >/dev/null || return 0 ;;
 	esac
 	missing="$missing $1"
@@ -29,19 +33,18 @@ need python3 /usr/bin/python3
 need python3-kconfiglib /usr/lib/python3/dist-packages/kconfiglib.py
 
 case $kind in
-run | test | bench)
+run)
 	need curl curl
 	;;
-esac
-
-case $kind in
-test | bench)
+test)
 	need gcc gcc
 	need clang clang
+	need curl curl
 	;;
-esac
-
-case $kind in
+fuzz)
+	need clang clang
+	need libclang-rt-dev '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'
+	;;
 bench)
 	need strace strace
 	need valgrind valgrind
