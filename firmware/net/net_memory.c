@@ -125,10 +125,11 @@ static struct memory_link *link_new(struct pst_net_memory *memory)
 {
 	size_t size = sizeof(struct memory_link) + 2 * (size_t)memory->pipe_bytes;
 	struct memory_link *link = pst_mem_alloc(memory->mem, size);
-	uint8_t *areas = (uint8_t *)(link + 1);
+	uint8_t *areas;
 
 	if (!link)
 		return NULL;
+	areas = (uint8_t *)(link + 1);
 	link->memory = memory;
 	link->size = size;
 	pst_buf_init(&link->client.arrived, areas, memory->pipe_bytes);
