@@ -37,6 +37,8 @@ struct pst_facts {
 	uint32_t rcpt_count;      /* accepted so far */
 	uint32_t error_count;     /* of the session */
 	bool esmtp;
+	struct pst_span tls_version; /* empty: in the clear */
+	struct pst_span tls_cipher;
 };
 
 #endif

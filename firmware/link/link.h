@@ -1,11 +1,13 @@
-/* link/link.h - one peer: a transport with two pooled buffers
+/* link/link.h - one peer: a transport, TLS above it where asked for, and two pooled buffers
  *
- * Layer: link. Uses: net, loop, base.
+ * Layer: link. Uses: net, tls, loop, base.
  * Concept: the owner sees unread bytes in `in` and appends to `out`; the link reads when there is
  * something to read, and sends everything that was appended in one write at the end of the turn.
  * An idle link holds no buffer: they come from pools when bytes come or go, and return empty.
  * Large data does not pass through `out`: pst_link_write takes spans and sends them behind it, in
  * the same system call.
+ * TLS can begin at any point of a stream (pst_link_secure). Handshakes are worked on one step a
+ * turn for the whole process, in the order they asked, because a step may cost milliseconds.
  * Lifetime: embedded in its owner; zeroed memory is a closed link. After pst_link_close there is no
  * further callback. The owner may close the link inside a callback, but not free the memory that
  * holds it before the turn ends.
@@ -15,6 +17,7 @@
 
 #include "base/buf.h"
 #include "net/net.h"
+#include "tls/tls.h"
 
 /* Sizes of the pooled buffers (Kconfig). */
 #define PST_LINK_IN_BYTES ((uint32_t)CONFIG_POSTERN_LINK_IN_KIB * 1024)
@@ -28,6 +31,15 @@ struct pst_links {
 	struct pst_loop *loop;
 	struct pst_list pending; /* links with output to flush at the end of the turn */
 	struct pst_turn_hook hook;
+	struct pst_list handshakes; /* links that can do a step now */
+	struct pst_task handshake_task;
+	uint32_t handshake_count; /* links between pst_link_secure and on_secured */
+};
+
+enum pst_link_mode {
+	PST_LINK_PLAIN,
+	PST_LINK_HANDSHAKE,
+	PST_LINK_SECURE,
 };
 
 struct pst_link {
@@ -38,10 +50,18 @@ struct pst_link {
 	struct pst_buf in;
 	struct pst_buf out;
 	struct pst_node pending;
+	struct pst_tls *tls;
+	struct pst_buf raw;    /* records received and not opened yet */
+	struct pst_buf sealed; /* records to be sent */
+	struct pst_node handshake;
+	struct pst_task task;  /* more plaintext may come of what was received */
 	/* Bytes are in `in`, or `end` or `error` has just been set. Consume what can be consumed. */
 	void (*on_input)(struct pst_link *link);
 	/* After a connect, or after pst_link_write or a full `out` met their bound: there is room. */
 	void (*on_room)(struct pst_link *link);
+	/* The handshake is over: 0, or -PST_E_* with `error` set. */
+	void (*on_secured)(struct pst_link *link, int result);
+	uint8_t mode;      /* enum pst_link_mode */
 	int error;         /* PST_E_*: the connection is broken, nothing can be sent */
 	bool end;          /* the peer will send no more; what it sent is in `in` */
 	bool reading;      /* the owner wants input */
@@ -80,6 +100,16 @@ int64_t pst_link_write(struct pst_link *link, const struct pst_span *spans, uint
 /* Send what `out` holds now rather than at the end of the turn.
  *  ret true: all of it left */
 bool pst_link_flush(struct pst_link *link);
+
+/* Begin TLS. Whatever of the peer's was read in the clear and not consumed is dropped (RFC 3207
+ * section 6); what was written must have left. on_secured follows, never inside this call.
+ *  in   peer: of a client; NULL for a server
+ *  ret  0 | -PST_E_*: nothing was begun */
+int pst_link_secure(struct pst_link *link, struct pst_tls_context *context,
+		    const struct pst_tls_peer *peer) PST_MUST_CHECK;
+
+/* Why the handshake failed, or the connection broke: a phrase for the log. */
+const char *pst_link_tls_failure(const struct pst_link *link);
 
 /* Give the buffers back and end the connection; what is unsent is lost. With `reset` the peer is
  * told that the stream was cut. Harmless on a closed link. */

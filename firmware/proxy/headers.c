@@ -106,6 +106,14 @@ static int put_literal(struct pst_buf *out, const struct pst_addr *addr)
 	return ret ? ret : pst_buf_put_byte(out, ']');
 }
 
+/* RFC 3848. */
+static const char *protocol_of(const struct pst_facts *facts)
+{
+	if (facts->tls_cipher.len > 0)
+		return facts->esmtp ? " with ESMTPS id " : " with SMTPS id ";
+	return facts->esmtp ? " with ESMTP id " : " with SMTP id ";
+}
+
 static int put_received(struct pst_buf *out, const struct pst_facts *facts,
 			const struct pst_trace *trace)
 {
@@ -120,12 +128,20 @@ static int put_received(struct pst_buf *out, const struct pst_facts *facts,
 	}
 	ret = ret ? ret : pst_buf_put_text(out, "\r\n\tby ");
 	ret = ret ? ret : pst_buf_put(out, trace->hostname);
-	ret = ret ? ret : pst_buf_put_text(out, facts->esmtp ? " with ESMTP id " : " with SMTP id ");
+	ret = ret ? ret : pst_buf_put_text(out, protocol_of(facts));
 	ret = ret ? ret : pst_buf_put_text(out, trace->id);
 	if (trace->rcpt.len > 0) {
 		ret = ret ? ret : pst_buf_put_text(out, "\r\n\tfor <");
 		ret = ret ? ret : pst_buf_put(out, trace->rcpt);
 		ret = ret ? ret : pst_buf_put_text(out, ">");
+	}
+	if (facts->tls_cipher.len > 0) {
+		/* RFC 8314 section 4.3; the version stands in a comment. */
+		ret = ret ? ret : pst_buf_put_text(out, "\r\n\ttls ");
+		ret = ret ? ret : pst_buf_put(out, facts->tls_cipher);
+		ret = ret ? ret : pst_buf_put_text(out, " (");
+		ret = ret ? ret : pst_buf_put(out, facts->tls_version);
+		ret = ret ? ret : pst_buf_put_text(out, ")");
 	}
 	ret = ret ? ret : pst_buf_put_text(out, "; ");
 	ret = ret ? ret : pst_headers_date(out, trace->wall_ms);

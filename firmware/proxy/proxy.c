@@ -1,6 +1,8 @@
 /* proxy/proxy.c - listeners, admission, the sessions as a whole, shutdown */
 #include "proxy/proxy_priv.h"
 
+#define TLS_FAILURES_MS 3600000
+
 /* Beyond the sessions, transactions whose client went after the dot wait for their outcome. */
 static uint32_t txn_count_max(const struct pst_proxy_conf *conf)
 {
@@ -12,13 +14,20 @@ static uint32_t relay_count_max(const struct pst_proxy_conf *conf)
 	return pst_relay_connection_max(&conf->relay, conf->session_count_max);
 }
 
+/* Input and output, and the same once more for records where there is TLS. */
+static uint32_t buffers_per_link(const struct pst_proxy_conf *conf)
+{
+	return conf->tls || conf->relay.tls ? 2 : 1;
+}
+
 uint64_t pst_proxy_bound(const struct pst_proxy_conf *conf)
 {
 	uint64_t sessions = conf->session_count_max, relays = relay_count_max(conf);
 
 	return sizeof(struct pst_proxy) + sessions * sizeof(struct pst_session) +
-	       sessions * (PST_LINK_IN_BYTES + PST_LINK_OUT_BYTES) +
-	       relays * (pst_relay_connection_bytes() + 2 * PST_LINK_OUT_BYTES) +
+	       sessions * buffers_per_link(conf) * (PST_LINK_IN_BYTES + PST_LINK_OUT_BYTES) +
+	       relays * (pst_relay_connection_bytes() +
+			 2 * buffers_per_link(conf) * PST_LINK_OUT_BYTES) +
 	       txn_count_max(conf) * sizeof(struct pst_txn) +
 	       pst_clients_bound(conf->session_count_max + txn_count_max(conf)) +
 	       pst_ledger_bound(conf->ledger_count_max) +
@@ -130,13 +139,14 @@ static struct pst_net_conn *on_accept(struct pst_net_listener *net, const struct
 	}
 	pst_count(proxy->env.counters, PST_COUNTER_connections);
 	pst_session_init(session, proxy, proxy->conf, client, trusted);
+	session->tls_first = listener->tls_first;
 	return &session->link.conn;
 }
 
 static void on_accepted(struct pst_net_listener *net, struct pst_net_conn *conn)
 {
 	(void)net;
-	pst_session_greet(PST_CONTAINER(conn, struct pst_session, link.conn));
+	pst_session_opened(PST_CONTAINER(conn, struct pst_session, link.conn));
 }
 
 /* ---- listeners ------------------------------------------------------------------------------- */
@@ -155,7 +165,7 @@ static struct pst_proxy_listener *find_listener(struct pst_proxy *proxy,
 	return NULL;
 }
 
-static int open_listener(struct pst_proxy *proxy, const struct pst_addr *asked)
+static int open_listener(struct pst_proxy *proxy, const struct pst_addr *asked, bool tls_first)
 {
 	struct pst_proxy_listener *free_one = NULL;
 	int ret;
@@ -169,6 +179,7 @@ static int open_listener(struct pst_proxy *proxy, const struct pst_addr *asked)
 		.net = {.on_accept = on_accept, .on_accepted = on_accepted, .local = *asked},
 		.proxy = proxy,
 		.asked = *asked,
+		.tls_first = tls_first,
 	};
 	ret = proxy->env.net->ops->listen(proxy->env.net, &free_one->net);
 	free_one->open = ret == 0;
@@ -183,7 +194,7 @@ static int open_listeners(struct pst_proxy *proxy, const struct pst_proxy_conf *
 
 		if (find_listener(proxy, &conf->listeners[i]))
 			continue;
-		ret = open_listener(proxy, &conf->listeners[i]);
+		ret = open_listener(proxy, &conf->listeners[i], conf->listener_tls[i]);
 		if (ret < 0) {
 			*failed = conf->listeners[i];
 			return ret;
@@ -233,8 +244,10 @@ static void make_pools(struct pst_proxy *proxy)
 	uint32_t sessions = conf->session_count_max, relays = relay_count_max(conf);
 
 	pst_pool_init(&proxy->session_pool, "session", mem, sizeof(struct pst_session), sessions, 16);
-	pst_pool_init(&proxy->in_pool, "input", mem, PST_LINK_IN_BYTES, sessions, 4);
-	pst_pool_init(&proxy->out_pool, "output", mem, PST_LINK_OUT_BYTES, sessions + 2 * relays, 8);
+	pst_pool_init(&proxy->in_pool, "input", mem, PST_LINK_IN_BYTES,
+		      buffers_per_link(conf) * sessions, 4);
+	pst_pool_init(&proxy->out_pool, "output", mem, PST_LINK_OUT_BYTES,
+		      buffers_per_link(conf) * (sessions + 2 * relays), 8);
 	pst_pool_init(&proxy->txns.pool, "transaction", mem, sizeof(struct pst_txn),
 		      txn_count_max(conf), 16);
 	pst_hold_init(&proxy->hold, mem, conf->hold_pool_bytes, txn_count_max(conf));
@@ -263,6 +276,7 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	proxy->session_count_bound = conf->session_count_max;
 	proxy->name_key = (struct pst_hash_key){pst_rng_u64(env->rng), pst_rng_u64(env->rng)};
 	proxy->drain_timer.on_due = on_drain_due;
+	pst_tally_init(&proxy->tls_failures, key, TLS_FAILURES_MS);
 	pst_list_init(&proxy->sessions);
 	pst_list_init(&proxy->dead);
 	if (pst_clients_init(&proxy->clients, env->mem, key,

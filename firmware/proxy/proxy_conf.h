@@ -10,6 +10,8 @@
 #include "policy/policy_conf.h"
 #include "relay/relay_conf.h"
 
+struct pst_tls_context;
+
 #define PST_LISTENERS_MAX 16
 
 struct pst_proxy_conf {
@@ -19,7 +21,12 @@ struct pst_proxy_conf {
 
 	struct pst_span hostname;
 	struct pst_addr listeners[PST_LISTENERS_MAX];
+	bool listener_tls[PST_LISTENERS_MAX]; /* TLS from the first byte */
 	uint32_t listener_count;
+	struct pst_tls_context *tls; /* our certificates; NULL: STARTTLS is not offered */
+	const struct pst_span *tls_domains; /* sender domains that must come by TLS */
+	uint32_t tls_domain_count;
+	uint32_t handshake_count_max; /* at a time; then 454 */
 	struct pst_relay_conf relay;
 	struct pst_policy_conf policy;
 

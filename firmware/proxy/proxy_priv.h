@@ -6,12 +6,14 @@
 #define PST_PROXY_PROXY_PRIV_H
 
 #include "proxy/session.h"
+#include "proxy/tally.h"
 
 struct pst_proxy_listener {
 	struct pst_net_listener net;
 	struct pst_proxy *proxy;
 	struct pst_addr asked; /* as configured; net.local has the real port */
 	bool open;
+	bool tls_first;
 };
 
 struct pst_proxy {
@@ -22,6 +24,7 @@ struct pst_proxy {
 	struct pst_hold hold;
 	struct pst_clients clients;
 	struct pst_ledger ledger;
+	struct pst_tally tls_failures; /* by client network, for an hour */
 	struct pst_txns txns;
 	struct pst_pool session_pool, in_pool, out_pool;
 	struct pst_list sessions, dead;

@@ -15,11 +15,14 @@
 #define LINGER_MS 2000
 #define SLOW_MS 1000
 #define RATE_GRACE_MS 60000
+#define HANDSHAKE_MS 30000
+#define TLS_FAILURES_MAX 3      /* then STARTTLS is hidden for an hour */
 
 _Static_assert(sizeof(struct pst_session) <= 1536, "an idle session is small");
 
 static void step(struct pst_session *session);
 static void settle(struct pst_session *session, bool heard);
+static void tls_failed(struct pst_session *session);
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
@@ -91,6 +94,9 @@ static void arm(struct pst_session *session)
 			break;
 		case PST_WAIT_SLOW:
 			wait_ms = SLOW_MS;
+			break;
+		case PST_WAIT_TLS:
+			wait_ms = HANDSHAKE_MS;
 			break;
 		}
 	}
@@ -307,8 +313,6 @@ static const struct pst_txn_owner txn_owner = {
 	.ledger_chain = ledger_chain,
 };
 
-/* ---- what the core asks ---------------------------------------------------------------------- */
-
 static void drop_txn(struct pst_session *session)
 {
 	if (session->txn)
@@ -325,6 +329,78 @@ static uint64_t size_offered(const struct pst_session *session, const struct pst
 	return ours;
 }
 
+/* ---- TLS ------------------------------------------------------------------------------------- */
+
+static bool offers_tls(const struct pst_session *session)
+{
+	return session->conf->tls && session->link.mode == PST_LINK_PLAIN &&
+	       (pst_tally_count(&session->proxy->tls_failures, &session->link.conn.peer,
+				now_of(session)) < TLS_FAILURES_MAX ||
+		session->conf->tls_domain_count > 0);
+}
+
+static void tls_failed(struct pst_session *session)
+{
+	struct pst_proxy *proxy = session->proxy;
+
+	pst_tally_add(&proxy->tls_failures, &session->link.conn.peer, now_of(session));
+	pst_count(proxy->env.counters, PST_COUNTER_tls_failures);
+	pst_log_begin(proxy->env.log, PST_LOG_INFO, "tls_failed");
+	pst_log_addr(proxy->env.log, "client", &session->link.conn.peer);
+	pst_log_text(proxy->env.log, "reason", pst_link_tls_failure(&session->link));
+	pst_log_end(proxy->env.log);
+	pst_session_close(session, false);
+}
+
+static void on_secured(struct pst_link *link, int result)
+{
+	struct pst_session *session = PST_CONTAINER(link, struct pst_session, link);
+
+	if (result < 0) {
+		tls_failed(session);
+		return;
+	}
+	pst_count(session->proxy->env.counters, PST_COUNTER_tls_sessions);
+	set_wait(session, PST_WAIT_CLIENT);
+	if (session->tls_first)
+		pst_session_greet(session);
+	else
+		step(session);
+}
+
+/* What was said in the clear is forgotten, what was received in the clear is dropped. */
+static bool begin_tls(struct pst_session *session)
+{
+	drop_txn(session);
+	session->helo_len = 0;
+	set_wait(session, PST_WAIT_TLS);
+	if (pst_link_flush(&session->link) &&
+	    pst_link_secure(&session->link, session->conf->tls, NULL) == 0) {
+		arm(session);
+		return true;
+	}
+	pst_session_close(session, true);
+	return false;
+}
+
+static void on_starttls(struct pst_session *session)
+{
+	static const struct pst_smtp_reply ready = {
+		220, {2, 0, 0}, {(const uint8_t *)"Ready to start TLS", 18}};
+	struct pst_smtp_reply busy = words_of(PST_REASON_tls_busy);
+
+	if (session->proxy->links.handshake_count >= session->conf->handshake_count_max) {
+		pst_smtp_server_answer(&session->core, busy.code);
+		reply_to(session, &busy, false);
+		return;
+	}
+	pst_smtp_server_answer(&session->core, ready.code);
+	if (put_reply(session, &ready))
+		(void)begin_tls(session);
+}
+
+/* ---- what the core asks ---------------------------------------------------------------------- */
+
 static void on_helo(struct pst_session *session, const struct pst_smtp_event *event)
 {
 	struct pst_smtp_caps inside, caps;
@@ -336,7 +412,8 @@ static void on_helo(struct pst_session *session, const struct pst_smtp_event *ev
 	inside = pst_relay_offers(session->proxy->relay, &session->conf->relay);
 	caps = (struct pst_smtp_caps){
 		.set = PST_SMTP_CAP_PIPELINING | PST_SMTP_CAP_ENHANCEDSTATUSCODES |
-		       PST_SMTP_CAP_SIZE | (inside.set & PST_SMTP_CAP_8BITMIME),
+		       PST_SMTP_CAP_SIZE | (inside.set & PST_SMTP_CAP_8BITMIME) |
+		       (offers_tls(session) ? PST_SMTP_CAP_STARTTLS : 0),
 		.size_bytes = size_offered(session, &inside),
 	};
 	session->core.offered = caps.set;
@@ -364,6 +441,29 @@ static void name_txn(const struct pst_session *session, struct pst_txn *txn)
 		PST_BUG_ON(true);
 }
 
+static void note_tls(struct pst_session *session, struct pst_facts *facts)
+{
+	struct pst_tls_facts tls;
+
+	if (session->link.mode != PST_LINK_SECURE)
+		return;
+	session->link.tls->ops->facts(session->link.tls, &tls);
+	facts->tls_version = pst_span_text(tls.version);
+	facts->tls_cipher = pst_span_text(tls.cipher);
+}
+
+/* The owner wants this sender's mail by TLS only. */
+static bool needs_tls(const struct pst_session *session, const struct pst_smtp_path *sender)
+{
+	const struct pst_proxy_conf *conf = session->conf;
+
+	for (uint32_t i = 0; i < conf->tls_domain_count; i++)
+		if (session->link.mode != PST_LINK_SECURE &&
+		    pst_span_eq_nocase(conf->tls_domains[i], sender->domain))
+			return true;
+	return false;
+}
+
 static void on_mail(struct pst_session *session, const struct pst_smtp_event *event)
 {
 	static const struct pst_smtp_reply ok = {
@@ -377,6 +477,13 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 	};
 	struct pst_smtp_reply reply = ok;
 
+	if (needs_tls(session, &event->path)) {
+		reply = words_of(PST_REASON_tls_required);
+		pst_smtp_server_answer(&session->core, reply.code);
+		reply_to(session, &reply, true);
+		return;
+	}
+	note_tls(session, &facts);
 	session->txn = pst_txn_new(&session->proxy->txns, session->conf, &facts, event, &txn_owner,
 				   session);
 	if (session->txn) {
@@ -476,6 +583,9 @@ static void handle(struct pst_session *session, const struct pst_smtp_event *eve
 	case PST_SMTP_EV_END:
 		on_end(session);
 		break;
+	case PST_SMTP_EV_STARTTLS:
+		on_starttls(session);
+		break;
 	}
 }
 
@@ -512,8 +622,8 @@ static void step(struct pst_session *session)
 			return;
 		}
 		handle(session, &event);
-		if (session->phase == PST_SESSION_DEAD)
-			return;
+		if (session->phase == PST_SESSION_DEAD || session->wait == PST_WAIT_TLS)
+			return; /* nothing of the input is there any more */
 		pst_buf_consume(&link->in, used);
 		drained = event.kind == PST_SMTP_EV_NONE;
 		if (drained)
@@ -594,6 +704,9 @@ static void on_due(struct pst_timer *timer)
 	case PST_WAIT_ROOM:
 		say_and_hang_up(session, PST_REASON_slow);
 		break;
+	case PST_WAIT_TLS:
+		tls_failed(session);
+		break;
 	case PST_WAIT_SLOW:
 		set_wait(session, PST_WAIT_CLIENT);
 		step(session);
@@ -624,9 +737,18 @@ void pst_session_init(struct pst_session *session, struct pst_proxy *proxy,
 	pst_link_init(&session->link, &proxy->links, &proxy->in_pool, &proxy->out_pool);
 	session->link.on_input = on_input;
 	session->link.on_room = on_room;
+	session->link.on_secured = on_secured;
 	pst_smtp_server_init(&session->core);
 	client->session_count++;
 	pst_list_append(&proxy->sessions, &session->node);
+}
+
+void pst_session_opened(struct pst_session *session)
+{
+	if (!session->tls_first)
+		pst_session_greet(session);
+	else if (begin_tls(session))
+		pst_link_read(&session->link, true);
 }
 
 void pst_session_greet(struct pst_session *session)

@@ -36,9 +36,12 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 	txn->facts = *facts;
 	txn->facts.helo = pst_arena_copy(&txn->arena, facts->helo);
 	txn->facts.sender = pst_arena_copy(&txn->arena, mail->path.mailbox);
+	txn->facts.tls_version = pst_arena_copy(&txn->arena, facts->tls_version);
+	txn->facts.tls_cipher = pst_arena_copy(&txn->arena, facts->tls_cipher);
 	if (!(facts->set & PST_FACT_TRUSTED))
 		txn->share.client = pst_client_get(txns->clients, &facts->client);
-	if (!txn->facts.helo.at || !txn->facts.sender.at ||
+	if (!txn->facts.helo.at || !txn->facts.sender.at || !txn->facts.tls_version.at ||
+	    !txn->facts.tls_cipher.at ||
 	    (!(facts->set & PST_FACT_TRUSTED) && !txn->share.client)) {
 		if (txn->share.client)
 			pst_client_put(txns->clients, txn->share.client);
@@ -146,6 +149,10 @@ static void record(struct pst_txn *txn, bool final_lost)
 	pst_log_text(log, "id", txn->id);
 	pst_log_addr(log, "client", &txn->facts.client);
 	pst_log_peer(log, "helo", txn->facts.helo);
+	if (txn->facts.tls_cipher.len > 0) {
+		pst_log_span(log, "tls", txn->facts.tls_version);
+		pst_log_span(log, "cipher", txn->facts.tls_cipher);
+	}
 	log_sender(txn, log);
 	log_recipients(txn, log);
 	pst_log_u64(log, "size", txn->facts.size_bytes);

@@ -1,6 +1,8 @@
 /* relay/relay.c - internal servers, what they offer, and who waits for them */
 #include "relay/relay_priv.h"
 
+#include <string.h>
+
 static void on_turn_end(struct pst_turn_hook *hook)
 {
 	struct pst_relay *relay = PST_CONTAINER(hook, struct pst_relay, hook);
@@ -71,23 +73,32 @@ void pst_relay_free(struct pst_relay *relay)
 	pst_mem_free(relay->env.mem, relay, sizeof(*relay));
 }
 
-static struct pst_relay_server *find_server(const struct pst_relay *relay,
-					    const struct pst_addr *addr)
+static bool same_security(const struct pst_relay_security *a, const struct pst_relay_security *b)
 {
+	return a->tls == b->tls && a->verify_ca == b->verify_ca && pst_span_eq(a->name, b->name) &&
+	       a->pin_count == b->pin_count && memcmp(a->pins, b->pins, sizeof(a->pins)) == 0;
+}
+
+static struct pst_relay_server *find_server(const struct pst_relay *relay,
+					    const struct pst_route *route, uint32_t index)
+{
+	const struct pst_addr *addr = &route->servers[index];
 	const struct pst_list *list = &relay->servers;
 
 	for (struct pst_node *n = pst_list_first(list); n; n = pst_list_next(list, n)) {
 		struct pst_relay_server *server = PST_CONTAINER(n, struct pst_relay_server, node);
 
-		if (pst_addr_eq(&server->addr, addr) && server->addr.port == addr->port)
+		if (pst_addr_eq(&server->addr, addr) && server->addr.port == addr->port &&
+		    same_security(&server->security, &route->security))
 			return server;
 	}
 	return NULL;
 }
 
-struct pst_relay_server *pst_relay_server_get(struct pst_relay *relay, const struct pst_addr *addr)
+struct pst_relay_server *pst_relay_server_get(struct pst_relay *relay,
+					      const struct pst_route *route, uint32_t index)
 {
-	struct pst_relay_server *server = find_server(relay, addr);
+	struct pst_relay_server *server = find_server(relay, route, index);
 
 	if (server)
 		return server;
@@ -96,7 +107,12 @@ struct pst_relay_server *pst_relay_server_get(struct pst_relay *relay, const str
 	server = pst_mem_alloc(relay->env.mem, sizeof(*server));
 	if (!server)
 		return NULL;
-	server->addr = *addr;
+	server->addr = route->servers[index];
+	server->security = route->security;
+	PST_BUG_ON(route->security.name.len > sizeof(server->name));
+	if (route->security.name.len > 0)
+		memcpy(server->name, route->security.name.at, route->security.name.len);
+	server->security.name.at = server->name; /* the entry outlives the configuration */
 	pst_list_init(&server->idle);
 	pst_list_init(&server->waiting);
 	pst_list_init(&server->quiet);
@@ -105,40 +121,34 @@ struct pst_relay_server *pst_relay_server_get(struct pst_relay *relay, const str
 	return server;
 }
 
-/* Every server of the configuration, once for each route that names it. */
-static const struct pst_addr *server_addr(const struct pst_relay_conf *conf, uint32_t *route,
-					  uint32_t *index)
+static void probe_server(struct pst_relay *relay, struct pst_relay_server *server)
 {
-	while (*route < conf->route_count) {
-		if (*index < conf->routes[*route].server_count)
-			return &conf->routes[*route].servers[(*index)++];
-		(*route)++;
-		*index = 0;
-	}
-	return NULL;
+	uint64_t now_ms = relay->env.loop->now_ms;
+
+	if (server->conn_count == 0 &&
+	    (!server->seen || now_ms - server->seen_ms >= PST_RELAY_PROBE_MS))
+		(void)pst_relay_conn_open(relay, server);
 }
 
 void pst_relay_probe(struct pst_relay *relay, const struct pst_relay_conf *conf)
 {
-	uint64_t now_ms = relay->env.loop->now_ms;
-	const struct pst_addr *addr;
-	uint32_t route = 0, index = 0;
 	bool unseen = false;
 
 	relay->conf = conf;
-	while ((addr = server_addr(conf, &route, &index))) {
-		struct pst_relay_server *server = pst_relay_server_get(relay, addr);
+	for (uint32_t i = 0; i < conf->route_count; i++) {
+		for (uint32_t k = 0; k < conf->routes[i].server_count; k++) {
+			struct pst_relay_server *server =
+				pst_relay_server_get(relay, &conf->routes[i], k);
 
-		if (!server)
-			continue;
-		unseen |= !server->seen;
-		if (server->conn_count > 0)
-			continue;
-		if (!server->seen || now_ms - server->seen_ms >= PST_RELAY_PROBE_MS)
-			(void)pst_relay_conn_open(relay, server);
+			if (!server)
+				continue;
+			unseen |= !server->seen;
+			probe_server(relay, server);
+		}
 	}
 	pst_timer_set(relay->env.loop, &relay->probe_timer,
-		      now_ms + (unseen ? PST_RELAY_REPROBE_MS : PST_RELAY_PROBE_MS));
+		      relay->env.loop->now_ms +
+			      (unseen ? PST_RELAY_REPROBE_MS : PST_RELAY_PROBE_MS));
 }
 
 void pst_relay_quiesce(struct pst_relay *relay)
@@ -177,7 +187,7 @@ static bool route_offers(const struct pst_relay *relay, const struct pst_route *
 	bool seen = false;
 
 	for (uint32_t i = 0; i < route->server_count; i++) {
-		const struct pst_relay_server *server = find_server(relay, &route->servers[i]);
+		const struct pst_relay_server *server = find_server(relay, route, i);
 
 		if (!server || !server->seen)
 			continue;

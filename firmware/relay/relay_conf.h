@@ -8,6 +8,8 @@
 
 #include "base/addr.h"
 
+struct pst_tls_context;
+
 #define PST_ROUTES_MAX 64
 #define PST_ROUTE_SERVERS_MAX 8
 #define PST_ROUTE_DOMAINS_MAX 256
@@ -19,6 +21,23 @@ enum pst_relay_pass {
 	PST_RELAY_PASS_NONE,
 };
 
+enum pst_relay_tls {
+	PST_RELAY_TLS_MAY,  /* where offered; a server whose TLS fails is spoken to without */
+	PST_RELAY_TLS_OFF,
+	PST_RELAY_TLS_MUST, /* or not at all */
+};
+
+#define PST_RELAY_PINS_MAX 4
+
+/* How connections of a route are secured. Connections are shared only between equal settings. */
+struct pst_relay_security {
+	enum pst_relay_tls tls;
+	bool verify_ca;        /* by the CAs of the client context and `name` */
+	struct pst_span name;  /* the server's, for SNI and verification; may be empty without verify_ca */
+	uint8_t pins[PST_RELAY_PINS_MAX][32]; /* SHA-256 of its certificate or key */
+	uint32_t pin_count;
+};
+
 struct pst_route {
 	/* Lower-case domains; ".example.org" takes all subdomains; "*" takes every domain. */
 	const struct pst_span *domains;
@@ -27,6 +46,7 @@ struct pst_route {
 	uint32_t server_count;
 	uint32_t connection_max; /* to each server, busy and idle */
 	enum pst_relay_pass pass;
+	struct pst_relay_security security;
 	bool routing_allow; /* local parts with % ! @ are passed on */
 	bool text_pass;     /* the internal server's refusal texts are passed on */
 };
@@ -35,6 +55,7 @@ struct pst_relay_conf {
 	const struct pst_route *routes;
 	uint32_t route_count;
 	struct pst_span hostname; /* for EHLO */
+	struct pst_tls_context *tls; /* the client context; NULL: no TLS inside */
 	uint32_t connect_ms;      /* TCP connect, greeting and EHLO, each */
 	uint32_t command_ms;      /* any other reply before the dot */
 	uint32_t final_ms;        /* the reply to the dot, whatever happens outside */

@@ -66,7 +66,7 @@ static void conn_fail(struct pst_relay_conn *conn, const char *reason)
 {
 	struct pst_relay_tx *tx = conn->tx;
 	struct pst_relay_server *server = conn->server;
-	bool opening = conn->state <= PST_CONN_HELLO;
+	bool opening = conn->state <= PST_CONN_HANDSHAKE;
 	bool quiet = conn->state == PST_CONN_IDLE || conn->state == PST_CONN_QUITTING;
 
 	if (opening)
@@ -113,6 +113,8 @@ void pst_relay_conn_arm(struct pst_relay_conn *conn)
 	case PST_CONN_CONNECTING:
 	case PST_CONN_GREETING:
 	case PST_CONN_HELLO:
+	case PST_CONN_STARTTLS:
+	case PST_CONN_HANDSHAKE:
 		wait_ms = conf->connect_ms;
 		break;
 	case PST_CONN_IDLE:
@@ -156,6 +158,8 @@ static void on_due(struct pst_timer *timer)
 	case PST_CONN_CONNECTING:
 	case PST_CONN_GREETING:
 	case PST_CONN_HELLO:
+	case PST_CONN_STARTTLS:
+	case PST_CONN_HANDSHAKE:
 	case PST_CONN_CLEARING:
 		conn_fail(conn, "no reply in time");
 		break;
@@ -190,10 +194,94 @@ static void opened(struct pst_relay_conn *conn)
 	server->seen = true;
 	server->seen_ms = conn->relay->env.loop->now_ms;
 	server->down_until_ms = 0;
+	conn->opened = true;
 	if (conn->tx)
 		pst_relay_conn_take(conn, conn->tx);
 	else
 		conn_idle(conn);
+}
+
+static bool wants_tls(const struct pst_relay_conn *conn)
+{
+	const struct pst_relay_server *server = conn->server;
+
+	if (conn->secure || !conn->relay->conf->tls || server->security.tls == PST_RELAY_TLS_OFF)
+		return false;
+	return server->security.tls == PST_RELAY_TLS_MUST ||
+	       server->plain_until_ms <= conn->relay->env.loop->now_ms;
+}
+
+/* EHLO was answered: secure the connection, or begin to use it. */
+static void greeted(struct pst_relay_conn *conn)
+{
+	struct pst_buf *out;
+
+	if (!wants_tls(conn)) {
+		opened(conn);
+		return;
+	}
+	if (!(conn->core.caps.set & PST_SMTP_CAP_STARTTLS)) {
+		if (conn->server->security.tls == PST_RELAY_TLS_MUST)
+			conn_fail(conn, "offers no STARTTLS, which is required");
+		else
+			opened(conn);
+		return;
+	}
+	out = pst_relay_conn_out(conn);
+	if (!out || pst_smtp_client_starttls(&conn->core, out) < 0) {
+		conn_fail(conn, "no memory for a command");
+		return;
+	}
+	conn->state = PST_CONN_STARTTLS;
+	pst_relay_conn_arm(conn);
+}
+
+/* TLS did not come about. Where it need not, the server is spoken to without for a while. */
+static void tls_failed(struct pst_relay_conn *conn, const char *reason)
+{
+	struct pst_relay_server *server = conn->server;
+	uint64_t now_ms = conn->relay->env.loop->now_ms;
+
+	if (server->security.tls == PST_RELAY_TLS_MAY) {
+		server->plain_until_ms = now_ms + PST_RELAY_PLAIN_MS;
+		if (conn->tx)
+			conn->tx->tried = 0; /* this server too is worth a second look */
+	}
+	conn_fail(conn, reason);
+	if (server->security.tls == PST_RELAY_TLS_MAY)
+		server->down_until_ms = now_ms;
+}
+
+static void begin_tls(struct pst_relay_conn *conn)
+{
+	const struct pst_relay_security *security = &conn->server->security;
+	struct pst_tls_peer peer = {
+		.name = security->name,
+		.verify = security->pin_count > 0 ? PST_TLS_VERIFY_PIN
+			  : security->verify_ca	  ? PST_TLS_VERIFY_CA
+						  : PST_TLS_VERIFY_NONE,
+		.pins = security->pins,
+		.pin_count = security->pin_count,
+	};
+
+	if (pst_link_secure(&conn->link, conn->relay->conf->tls, &peer) < 0) {
+		tls_failed(conn, "no memory for TLS");
+		return;
+	}
+	conn->state = PST_CONN_HANDSHAKE;
+	pst_relay_conn_arm(conn);
+}
+
+static void on_secured(struct pst_link *link, int result)
+{
+	struct pst_relay_conn *conn = PST_CONTAINER(link, struct pst_relay_conn, link);
+
+	if (result < 0) {
+		tls_failed(conn, "TLS handshake failed");
+		return;
+	}
+	conn->secure = true;
+	say_hello(conn, true);
 }
 
 /* Greeting, EHLO and HELO. A server that cannot be greeted is as good as down. */
@@ -206,7 +294,7 @@ static void on_hello_reply(struct pst_relay_conn *conn, const struct pst_smtp_cl
 	else if (reply->command == PST_SMTP_CMD_EHLO && !good && reply->code != 421)
 		say_hello(conn, false);
 	else if (good)
-		opened(conn);
+		greeted(conn);
 	else
 		conn_fail(conn, "greeting refused");
 }
@@ -217,6 +305,12 @@ static void on_reply(struct pst_relay_conn *conn, const struct pst_smtp_client_e
 	case PST_CONN_GREETING:
 	case PST_CONN_HELLO:
 		on_hello_reply(conn, reply);
+		break;
+	case PST_CONN_STARTTLS:
+		if (reply->code == 220)
+			begin_tls(conn);
+		else
+			tls_failed(conn, "refused STARTTLS");
 		break;
 	case PST_CONN_BUSY:
 		if (reply->code == 421 && conn->tx->phase != PST_TX_FINAL) {
@@ -239,6 +333,7 @@ static void on_reply(struct pst_relay_conn *conn, const struct pst_smtp_client_e
 		conn_close(conn, false);
 		break;
 	case PST_CONN_CONNECTING:
+	case PST_CONN_HANDSHAKE:
 	case PST_CONN_DEAD:
 		break;
 	}
@@ -307,6 +402,7 @@ struct pst_relay_conn *pst_relay_conn_open(struct pst_relay *relay, struct pst_r
 	pst_link_init(&conn->link, relay->env.links, relay->env.buffer_pool, relay->env.buffer_pool);
 	conn->link.on_input = on_input;
 	conn->link.on_room = on_room;
+	conn->link.on_secured = on_secured;
 	pst_smtp_client_init(&conn->core);
 	if (pst_link_connect(&conn->link, relay->env.net, &server->addr) < 0) {
 		pst_pool_put(&relay->conn_pool, conn);
@@ -329,8 +425,7 @@ void pst_relay_conn_take(struct pst_relay_conn *conn, struct pst_relay_tx *tx)
 	conn->heard = false;
 	tx->conn = conn;
 	tx->server = conn->server->addr;
-	if (conn->state <= PST_CONN_GREETING ||
-	    (conn->state == PST_CONN_HELLO && conn->core.due_count > 0)) {
+	if (conn->state <= PST_CONN_HANDSHAKE && !conn->opened) {
 		tx->phase = PST_TX_OPENING;
 		return;
 	}
@@ -345,7 +440,7 @@ void pst_relay_conn_leave(struct pst_relay_conn *conn, bool clean)
 	struct pst_buf *out;
 
 	conn->tx = NULL;
-	if (conn->state <= PST_CONN_HELLO)
+	if (conn->state <= PST_CONN_HANDSHAKE)
 		return; /* goes on being opened, for the pool */
 	if (clean) {
 		conn_idle(conn);

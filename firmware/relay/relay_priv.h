@@ -14,11 +14,14 @@
 #define PST_RELAY_LEND_MS 1000     /* a transaction quiet for so long may lose its connection */
 #define PST_RELAY_WAIT_MS 250      /* between looks for such a transaction */
 #define PST_RELAY_QUIT_MS 5000
+#define PST_RELAY_PLAIN_MS 3600000 /* a server whose TLS failed is spoken to without for so long */
 
 enum pst_relay_conn_state {
 	PST_CONN_CONNECTING,
 	PST_CONN_GREETING,
 	PST_CONN_HELLO,
+	PST_CONN_STARTTLS,  /* its reply is due */
+	PST_CONN_HANDSHAKE,
 	PST_CONN_IDLE,     /* in the server's idle list */
 	PST_CONN_BUSY,     /* works for a tx */
 	PST_CONN_CLEARING, /* RSET is due, the tx is gone */
@@ -43,6 +46,9 @@ enum pst_relay_tx_phase {
 struct pst_relay_server {
 	struct pst_node node;
 	struct pst_addr addr;
+	struct pst_relay_security security; /* its name points to `name` */
+	uint8_t name[PST_SMTP_DOMAIN_MAX];
+	uint64_t plain_until_ms; /* TLS failed, and need not be */
 	struct pst_smtp_caps caps; /* as last seen */
 	struct pst_list idle;      /* connections */
 	struct pst_list waiting;   /* txs, oldest first */
@@ -70,6 +76,8 @@ struct pst_relay_conn {
 	uint8_t state;          /* enum pst_relay_conn_state */
 	bool reused;            /* has served another tx before this one */
 	bool heard;             /* a reply has come since the tx took it */
+	bool secure;            /* by TLS */
+	bool opened;            /* greeted, and secured where that was wanted */
 };
 
 struct pst_relay {
@@ -88,7 +96,8 @@ struct pst_relay {
 };
 
 /* relay.c */
-struct pst_relay_server *pst_relay_server_get(struct pst_relay *relay, const struct pst_addr *addr);
+struct pst_relay_server *pst_relay_server_get(struct pst_relay *relay,
+					      const struct pst_route *route, uint32_t index);
 
 /* relay_conn.c */
 struct pst_relay_conn *pst_relay_conn_open(struct pst_relay *relay, struct pst_relay_server *server);

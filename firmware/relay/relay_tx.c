@@ -325,6 +325,7 @@ void pst_relay_tx_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_ev
 	case PST_SMTP_CMD_GREETING:
 	case PST_SMTP_CMD_EHLO:
 	case PST_SMTP_CMD_HELO:
+	case PST_SMTP_CMD_STARTTLS:
 	case PST_SMTP_CMD_QUIT:
 	case PST_SMTP_CMD_COUNT:
 		break;
@@ -367,7 +368,7 @@ static int next_server(const struct pst_relay_tx *tx)
 
 		if (tx->tried & (1U << i))
 			continue;
-		server = pst_relay_server_get(tx->relay, &tx->route->servers[i]);
+		server = pst_relay_server_get(tx->relay, tx->route, i);
 		if (!server)
 			continue;
 		if (server->down_until_ms <= tx->relay->env.loop->now_ms)
@@ -457,7 +458,7 @@ void pst_relay_tx_acquire(struct pst_relay_tx *tx)
 
 	while ((index = next_server(tx)) >= 0) {
 		struct pst_relay_server *server =
-			pst_relay_server_get(tx->relay, &tx->route->servers[index]);
+			pst_relay_server_get(tx->relay, tx->route, (uint32_t)index);
 		struct pst_node *idle = pst_list_first(&server->idle);
 		struct pst_relay_conn *conn;
 

@@ -10,6 +10,7 @@
 static const uint16_t POSITIVE[PST_SMTP_CMD_COUNT] = {
 	[PST_SMTP_CMD_GREETING] = 220,
 	[PST_SMTP_CMD_DATA] = 354,
+	[PST_SMTP_CMD_STARTTLS] = 220,
 };
 
 void pst_smtp_client_init(struct pst_smtp_client *core)
@@ -181,6 +182,11 @@ int pst_smtp_client_rcpt(struct pst_smtp_client *core, struct pst_buf *out, stru
 int pst_smtp_client_data(struct pst_smtp_client *core, struct pst_buf *out)
 {
 	return command_put(core, out, PST_SMTP_CMD_DATA, &PST_SPAN("DATA"), 1);
+}
+
+int pst_smtp_client_starttls(struct pst_smtp_client *core, struct pst_buf *out)
+{
+	return command_put(core, out, PST_SMTP_CMD_STARTTLS, &PST_SPAN("STARTTLS"), 1);
 }
 
 int pst_smtp_client_rset(struct pst_smtp_client *core, struct pst_buf *out)

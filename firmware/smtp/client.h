@@ -23,6 +23,7 @@ enum pst_smtp_command {
 	PST_SMTP_CMD_RCPT,
 	PST_SMTP_CMD_DATA,
 	PST_SMTP_CMD_DOT, /* the final reply after CRLF.CRLF */
+	PST_SMTP_CMD_STARTTLS,
 	PST_SMTP_CMD_RSET,
 	PST_SMTP_CMD_NOOP,
 	PST_SMTP_CMD_QUIT,
@@ -73,6 +74,8 @@ int pst_smtp_client_mail(struct pst_smtp_client *core, struct pst_buf *out, stru
 int pst_smtp_client_rcpt(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span mailbox)
 	PST_MUST_CHECK;
 int pst_smtp_client_data(struct pst_smtp_client *core, struct pst_buf *out) PST_MUST_CHECK;
+/* TLS begins behind its 220; what the server offers is then to be learnt anew by another EHLO. */
+int pst_smtp_client_starttls(struct pst_smtp_client *core, struct pst_buf *out) PST_MUST_CHECK;
 int pst_smtp_client_rset(struct pst_smtp_client *core, struct pst_buf *out) PST_MUST_CHECK;
 int pst_smtp_client_noop(struct pst_smtp_client *core, struct pst_buf *out) PST_MUST_CHECK;
 int pst_smtp_client_quit(struct pst_smtp_client *core, struct pst_buf *out) PST_MUST_CHECK;

@@ -45,7 +45,7 @@ static const struct pst_smtp_reply
 static const uint16_t EDGES[PST_SMTP_STATE_COUNT] = {
 	[PST_SMTP_NEW] = IN(READY) | IN(CLOSED),
 	[PST_SMTP_READY] = IN(READY) | IN(IDLE) | IN(CLOSED),
-	[PST_SMTP_IDLE] = IN(IDLE) | IN(MAIL) | IN(CLOSED),
+	[PST_SMTP_IDLE] = IN(IDLE) | IN(MAIL) | IN(READY) | IN(CLOSED),
 	[PST_SMTP_MAIL] = IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(CLOSED),
 	[PST_SMTP_RCPT] = IN(IDLE) | IN(RCPT) | IN(BODY) | IN(CLOSED),
 	[PST_SMTP_BODY] = IN(JUDGE) | IN(CLOSED),
@@ -272,6 +272,27 @@ static const struct pst_smtp_reply *check_data(struct pst_smtp_server *core, str
 	return core->rcpt_refused ? &NO_VALID_RCPT : &NO_RCPT;
 }
 
+/* What a verb is told in a state that it is not allowed in: the step that is missing. Only MAIL is
+ * ever out of place inside a transaction. */
+static const struct pst_smtp_reply *const MISSING[PST_SMTP_STATE_COUNT] = {
+	[PST_SMTP_READY] = &NO_HELO,
+	[PST_SMTP_IDLE] = &NO_MAIL,
+	[PST_SMTP_MAIL] = &NESTED_MAIL,
+	[PST_SMTP_RCPT] = &NESTED_MAIL,
+};
+
+static const struct pst_smtp_reply *check_starttls(struct pst_smtp_server *core,
+						   struct pst_span args,
+						   struct pst_smtp_event *event)
+{
+	(void)event;
+	if (!(core->offered & PST_SMTP_CAP_STARTTLS))
+		return &NOT_OFFERED;
+	if (core->state != PST_SMTP_IDLE)
+		return MISSING[core->state];
+	return args.len ? &NO_ARGUMENT : NULL;
+}
+
 static void proceed_helo(struct pst_smtp_server *core, struct pst_smtp_event *event)
 {
 	core->asked_esmtp = false;
@@ -301,6 +322,12 @@ static void proceed_data(struct pst_smtp_server *core, struct pst_smtp_event *ev
 {
 	(void)core;
 	event->kind = PST_SMTP_EV_DATA;
+}
+
+static void proceed_starttls(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	(void)core;
+	event->kind = PST_SMTP_EV_STARTTLS;
 }
 
 static void proceed_rset(struct pst_smtp_server *core, struct pst_smtp_event *event)
@@ -386,7 +413,7 @@ static const struct verb VERBS[] = {
 	VERB("SEND", ANY_COMMAND, 0, any, refuse),
 	VERB("SOML", ANY_COMMAND, 0, any, refuse),
 	VERB("SAML", ANY_COMMAND, 0, any, refuse),
-	VERB("STARTTLS", ANY_COMMAND, 0, any, refuse),
+	VERB("STARTTLS", ANY_COMMAND, ASKS, starttls, starttls),
 	VERB("XCLIENT", ANY_COMMAND, 0, any, refuse),
 	VERB("XFORWARD", ANY_COMMAND, 0, any, refuse),
 	/* HTTP: a browser or a proxy was made to talk to us. */
@@ -400,15 +427,6 @@ static const struct verb VERBS[] = {
 	VERB("DELETE", ANY_COMMAND, 0, any, foreign),
 	VERB("CONNECT", ANY_COMMAND, 0, any, foreign),
 	VERB("OPTIONS", ANY_COMMAND, 0, any, foreign),
-};
-
-/* What a verb is told in a state that it is not allowed in: the step that is missing. Only MAIL is
- * ever out of place inside a transaction. */
-static const struct pst_smtp_reply *const MISSING[PST_SMTP_STATE_COUNT] = {
-	[PST_SMTP_READY] = &NO_HELO,
-	[PST_SMTP_IDLE] = &NO_MAIL,
-	[PST_SMTP_MAIL] = &NESTED_MAIL,
-	[PST_SMTP_RCPT] = &NESTED_MAIL,
 };
 
 /* "Name:" or "Name :": a header, mail's or HTTP's, came where a command should. */
@@ -501,6 +519,14 @@ static void refused_end(struct pst_smtp_server *core, uint16_t code)
 	enter(core, PST_SMTP_IDLE);
 }
 
+/* Everything learnt in the clear is forgotten (RFC 3207 section 4.2). */
+static void accepted_starttls(struct pst_smtp_server *core)
+{
+	core->esmtp = false;
+	core->offered = 0;
+	enter(core, PST_SMTP_READY);
+}
+
 static void unchanged(struct pst_smtp_server *core, uint16_t code)
 {
 	(void)core;
@@ -517,6 +543,7 @@ static const struct {
 	[PST_SMTP_EV_MAIL] = {2, accepted_mail, unchanged},
 	[PST_SMTP_EV_RCPT] = {2, accepted_rcpt, refused_rcpt},
 	[PST_SMTP_EV_DATA] = {3, accepted_data, unchanged},
+	[PST_SMTP_EV_STARTTLS] = {2, accepted_starttls, unchanged},
 	[PST_SMTP_EV_END] = {2, accepted_end, refused_end},
 };
 

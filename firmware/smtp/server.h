@@ -50,6 +50,7 @@ enum pst_smtp_event_kind {
 	PST_SMTP_EV_BODY,  /* wire: the next decoded piece, in wire form */
 	PST_SMTP_EV_END,   /* asks: the final answer; what the decoder noticed is in core->data */
 	PST_SMTP_EV_QUIT,  /* send event.reply and close */
+	PST_SMTP_EV_STARTTLS, /* asks: answer 220 and begin TLS; the session is then as new */
 };
 
 enum pst_smtp_body_kind { PST_SMTP_BODY_7BIT, PST_SMTP_BODY_8BITMIME };
