@@ -38,8 +38,8 @@ static void perform(const struct pst_dialogue *dialogue, const struct pst_stage_
 		while (at < was.len && at < is.len && was.at[at] == is.at[at])
 			at++;
 		at = at > 200 ? at - 200 : 0;
-		print_error("%s, seed %llu: the transcripts differ\nwhole, over pipes: ...%.600s\n"
-			    "now: ...%.600s\n",
+		print_error("%s, seed %llu: the transcripts differ\nwhole, over pipes: ...%.900s\n"
+			    "now: ...%.900s\n",
 			    how, (unsigned long long)plan->seed, (const char *)was.at + at,
 			    (const char *)is.at + at);
 		fail();

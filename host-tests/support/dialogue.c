@@ -237,7 +237,7 @@ static bool regular(struct reading *reading, enum pst_step_kind kind, uint32_t w
 	return compile(reading, step_new(reading, kind, who), text);
 }
 
-/* "[Nx ]PREFIX => REPLY [& close|reset|deaf]", or close, reset or hang in place of a reply. */
+/* "[Nx ]PREFIX => REPLY [& close|reset|deaf]", or close, reset, deaf or hang in place of a reply. */
 static bool rule(struct reading *reading, uint32_t who, char *text)
 {
 	struct pst_step *step = step_new(reading, PST_STEP_RULE, who);
@@ -258,7 +258,7 @@ static bool rule(struct reading *reading, uint32_t who, char *text)
 		*also = 0;
 		also += 3;
 	} else if (strcmp(reply, "close") == 0 || strcmp(reply, "reset") == 0 ||
-		   strcmp(reply, "hang") == 0) {
+		   strcmp(reply, "deaf") == 0 || strcmp(reply, "hang") == 0) {
 		also = reply;
 		reply = NULL;
 	}
@@ -314,7 +314,7 @@ static bool step(struct reading *reading, char actor, uint32_t who, const char *
 		return content(reading, sign, text);
 	complete(reading);
 	if (actor == 'D')
-		return raw(reading, PST_STEP_DELIVERED, who, text);
+		return plain(reading, PST_STEP_DELIVERED, who, text);
 	if (strcmp(op, "!~") == 0 && actor == 'L')
 		return regular(reading, PST_STEP_NO_LOG, who, text);
 	if (strlen(op) != 1)

@@ -58,6 +58,7 @@ static struct pst_inside_message *message_new(struct pst_inside_conn *conn)
 
 static void forget_envelope(struct pst_inside_conn *conn)
 {
+	conn->mail_asked = false;
 	conn->mail = false;
 	conn->rcpt = false;
 	pst_bytes_cut(&conn->sender, 0);
@@ -132,8 +133,8 @@ static void say(struct pst_inside_conn *conn, struct pst_span text)
 		if (conn->due_count > 0 && conn->due[0] == EHLO &&
 		    pst_span_starts_nocase(pst_span_sub(line, 4, line.len), PST_SPAN("PIPELINING")))
 			conn->pipelining = true;
-		if (line.len >= 3 && pst_is_digit(line.at[0]) && pst_is_digit(line.at[1]) &&
-		    pst_is_digit(line.at[2]) && (line.len == 3 || line.at[3] != '-') && end >= 0)
+		if (line.len >= 4 && pst_is_digit(line.at[0]) && pst_is_digit(line.at[1]) &&
+		    pst_is_digit(line.at[2]) && (line.at[3] == ' ' || line.at[3] == '\r') && end >= 0)
 			book(conn, (uint8_t)(line.at[0] - '0'));
 		rest = pst_span_sub(rest, line.len, rest.len);
 	}
@@ -168,7 +169,7 @@ static void follow(struct pst_inside_conn *conn, struct pst_inside_rule *rule)
 		pst_peer_end(conn->peer, rule->end);
 	if (rule->deaf)
 		conn->peer->deaf = true;
-	if (rule->reply.len == 0)
+	else if (rule->reply.len == 0)
 		conn->hung = true;
 }
 
@@ -181,6 +182,8 @@ static void answer(struct pst_inside_conn *conn, uint8_t command, struct pst_spa
 	rule = find_rule(conn->inside, line, 0);
 	if (rule)
 		follow(conn, rule);
+	else if (command == RCPT && !conn->mail)
+		say(conn, PST_SPAN("503 5.5.1 MAIL was refused\r\n"));
 	else
 		say(conn, pst_span_text(commands[command].reply));
 	if (command == QUIT)
@@ -220,7 +223,7 @@ static void check_order(struct pst_inside_conn *conn, uint8_t command, struct ps
 		fault(conn, "pipelined a greeting", line);
 	else if (command == MAIL && (conn->mail || mail_due))
 		fault(conn, "nested MAIL", line);
-	else if (command == RCPT && !conn->mail && !mail_due)
+	else if (command == RCPT && !conn->mail_asked)
 		fault(conn, "RCPT without MAIL", line);
 	else if (command == DATA && !conn->rcpt && !rcpt_due)
 		fault(conn, "DATA without a recipient", line);
@@ -244,6 +247,7 @@ static void on_command(struct pst_inside_conn *conn, struct pst_span line)
 	}
 	conn->due[conn->due_count++] = command;
 	if (command == MAIL) {
+		conn->mail_asked = true;
 		pst_bytes_cut(&conn->sender, 0);
 		pst_bytes_add_span(&conn->sender,
 				   pst_span_sub(rest, sizeof("MAIL FROM:") - 1, rest.len));

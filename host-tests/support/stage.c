@@ -527,7 +527,9 @@ static bool kernel_is_quiet(struct pst_stage *stage, int ms)
 	return poll(polled, count, ms) == 0;
 }
 
-bool pst_stage_until(struct pst_stage *stage, bool (*done)(void *context), void *context)
+/*  in  wait_ms: real time, in which the kernel must have moved something */
+static bool turn_until(struct pst_stage *stage, bool (*done)(void *context), void *context,
+		       int wait_ms)
 {
 	uint32_t still = 0;
 	bool moved;
@@ -536,7 +538,7 @@ bool pst_stage_until(struct pst_stage *stage, bool (*done)(void *context), void 
 		if (!turn(stage, false, &moved)) {
 			if (!stage->plan.kernel)
 				return done ? done(context) : true;
-			if (kernel_is_quiet(stage, done ? LATE_MS : 1))
+			if (kernel_is_quiet(stage, wait_ms))
 				return done ? done(context) : true;
 		}
 		still = moved ? 0 : still + 1;
@@ -548,9 +550,19 @@ bool pst_stage_until(struct pst_stage *stage, bool (*done)(void *context), void 
 	return true;
 }
 
+bool pst_stage_until(struct pst_stage *stage, bool (*done)(void *context), void *context)
+{
+	return turn_until(stage, done, context, LATE_MS);
+}
+
 bool pst_stage_settle(struct pst_stage *stage)
 {
-	return pst_stage_until(stage, NULL, NULL);
+	return turn_until(stage, NULL, NULL, 1);
+}
+
+bool pst_stage_breathe(struct pst_stage *stage)
+{
+	return turn_until(stage, NULL, NULL, 0);
 }
 
 static void on_alarm(struct pst_timer *timer)

@@ -149,6 +149,8 @@ void pst_peer_end(struct pst_peer *peer, enum pst_peer_end end);
 bool pst_stage_turn(struct pst_stage *stage);
 /* Turns until nothing happens any more; ret false: it never came to rest. */
 bool pst_stage_settle(struct pst_stage *stage);
+/* The same without waiting for what is still on its way through the kernel (little ever is). */
+bool pst_stage_breathe(struct pst_stage *stage);
 /* Turns until `done` says so, or nothing happens any more. */
 bool pst_stage_until(struct pst_stage *stage, bool (*done)(void *context), void *context);
 /* Settle, then let time pass. */
