@@ -4,13 +4,14 @@
 #include <string.h>
 
 #define ALIGN 16U
+#define OWN_PAGES (PST_HOLD_RESERVE_PAGES + PST_HOLD_OVERDRAFT_PAGES)
 
 _Static_assert(sizeof(struct pst_page) <= PST_PAGE_BYTES, "a page is one page");
 
 uint64_t pst_hold_bound(uint64_t shared_bytes, uint32_t transaction_count_max)
 {
 	return (shared_bytes / PST_PAGE_BYTES +
-		(uint64_t)transaction_count_max * PST_HOLD_RESERVE_PAGES) *
+		(uint64_t)transaction_count_max * OWN_PAGES) *
 	       PST_PAGE_BYTES;
 }
 
@@ -21,7 +22,7 @@ void pst_hold_init(struct pst_hold *hold, struct pst_mem *mem, uint64_t shared_b
 
 	*hold = (struct pst_hold){.mem = mem, .shared_max = shared_max};
 	pst_pool_init(&hold->pages, "page", mem, sizeof(struct pst_page),
-		      shared_max + transaction_count_max * PST_HOLD_RESERVE_PAGES, 16);
+		      shared_max + transaction_count_max * OWN_PAGES, 16);
 }
 
 void pst_hold_fini(struct pst_hold *hold)
@@ -35,10 +36,16 @@ static uint32_t beyond_reserve(uint32_t count)
 	return count > PST_HOLD_RESERVE_PAGES ? count - PST_HOLD_RESERVE_PAGES : 0;
 }
 
-/* Shared pages that a change from one count to another takes. */
+/* Pages of the shared pool that a transaction has. */
+static uint32_t shared_of(const struct pst_share *share, uint32_t page_count)
+{
+	return beyond_reserve(page_count - share->overdraft_count);
+}
+
+/* Shared pages that `count` more would take. */
 static uint32_t shared_step(const struct pst_share *share, uint32_t count)
 {
-	return beyond_reserve(share->page_count + count) - beyond_reserve(share->page_count);
+	return shared_of(share, share->page_count + count) - shared_of(share, share->page_count);
 }
 
 bool pst_share_has_room(const struct pst_share *share, uint32_t count)
@@ -46,6 +53,8 @@ bool pst_share_has_room(const struct pst_share *share, uint32_t count)
 	const struct pst_hold *hold = share->hold;
 	uint32_t step = shared_step(share, count);
 
+	if (share->overdraft_count > 0)
+		return false;
 	if (step == 0)
 		return true;
 	if (hold->shared_used + step > hold->shared_max)
@@ -56,10 +65,16 @@ bool pst_share_has_room(const struct pst_share *share, uint32_t count)
 
 int pst_share_charge(struct pst_share *share, uint32_t count)
 {
-	uint32_t step = shared_step(share, count);
+	uint32_t step;
 
-	if (!pst_share_has_room(share, count))
-		return -PST_E_NOMEM;
+	if (!pst_share_has_room(share, count)) {
+		if (share->overdraft_count + count > PST_HOLD_OVERDRAFT_PAGES)
+			return -PST_E_NOMEM;
+		share->overdraft_count += count;
+		share->page_count += count;
+		return 0;
+	}
+	step = shared_step(share, count);
 	share->page_count += count;
 	share->hold->shared_used += step;
 	if (share->client)
@@ -69,9 +84,12 @@ int pst_share_charge(struct pst_share *share, uint32_t count)
 
 void pst_share_refund(struct pst_share *share, uint32_t count)
 {
-	uint32_t step;
+	uint32_t overdrawn = PST_MIN(count, share->overdraft_count), step;
 
 	PST_BUG_ON(count > share->page_count);
+	share->overdraft_count -= overdrawn;
+	share->page_count -= overdrawn;
+	count -= overdrawn;
 	share->page_count -= count;
 	step = shared_step(share, count);
 	share->hold->shared_used -= step;

@@ -2,11 +2,12 @@
  *
  * Layer: proxy. Uses: base.
  * Concept: everything of variable size that a transaction keeps (envelope, header, body) is charged
- * in pages of 4 KiB. Each transaction owns a small reserve that can always be had, so that every
- * session can receive and stream some mail whatever the others do; beyond it pages come from the
- * shared hold pool, of which one client network gets at most an eighth. What cannot be had makes a
- * message stream instead of being held, or ends in 452.
- * Memory: at most reserve * transactions + shared pages, whatever is sent.
+ * in pages of 4 KiB. Each transaction owns a small reserve that can always be had; beyond it pages
+ * come from the shared hold pool, of which one client network gets at most an eighth. When neither
+ * has room a message streams instead of being held. One piece of it may have been decoded by then,
+ * and must go somewhere: that is what the overdraft is for, so that every session can stream some
+ * mail whatever the others do. What not even the overdraft allows ends in 452.
+ * Memory: at most (reserve + overdraft) * transactions + shared pages, whatever is sent.
  */
 #ifndef PST_PROXY_HOLD_H
 #define PST_PROXY_HOLD_H
@@ -14,7 +15,8 @@
 #include "proxy/clients.h"
 
 #define PST_PAGE_BYTES 4096
-#define PST_HOLD_RESERVE_PAGES 8
+#define PST_HOLD_RESERVE_PAGES 4
+#define PST_HOLD_OVERDRAFT_PAGES 6 /* a link's buffer full, and our own header fields */
 #define PST_HOLD_CLIENT_PART 8 /* one network may have 1/8 of the shared pages */
 
 struct pst_page {
@@ -35,6 +37,7 @@ struct pst_share {
 	struct pst_hold *hold;
 	struct pst_client *client; /* NULL: not counted per network */
 	uint32_t page_count;
+	uint32_t overdraft_count; /* of these, beyond what the pool allowed */
 };
 
 uint64_t pst_hold_bound(uint64_t shared_bytes, uint32_t transaction_count_max);
@@ -42,7 +45,7 @@ void pst_hold_init(struct pst_hold *hold, struct pst_mem *mem, uint64_t shared_b
 		   uint32_t transaction_count_max);
 void pst_hold_fini(struct pst_hold *hold);
 
-/* Could `count` pages more be charged now? */
+/* Could `count` pages more be charged now, without the overdraft? */
 bool pst_share_has_room(const struct pst_share *share, uint32_t count);
 /* Charge and refund without a page behind it (for contiguous blocks).
  *  ret 0 | -PST_E_NOMEM: over a bound */

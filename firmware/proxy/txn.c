@@ -488,9 +488,11 @@ static void pump(struct pst_txn *txn)
 	}
 }
 
-/* Another piece could be kept now. */
+/* Another piece can be taken now: there is room, or everything is out and the overdraft unused. */
 static bool has_room(const struct pst_txn *txn)
 {
+	if (txn->message.body_bytes == 0)
+		return true;
 	return txn->message.body_bytes < PST_TXN_WINDOW_BYTES &&
 	       pst_message_has_room(&txn->message, PIECE_BYTES_MAX);
 }
@@ -546,11 +548,6 @@ bool pst_txn_body(struct pst_txn *txn, struct pst_span wire, const struct pst_sm
 	pump(txn);
 	if (has_room(txn))
 		return true;
-	if (txn->message.body_bytes == 0) {
-		/* Nothing is under way that could make room. */
-		stop_taking(txn, PST_REASON_memory);
-		return true;
-	}
 	txn->paused = true;
 	return false;
 }
