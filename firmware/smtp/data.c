@@ -32,23 +32,28 @@ static const uint8_t STATIC_BYTES[] = "\r\n\r\n.";
 #define BYTES_LF_CR_LF (struct pst_span){STATIC_BYTES + 1, 3}
 #define BYTES_DOT (struct pst_span){STATIC_BYTES + 4, 1}
 
+#define LITTLE_ENDIAN_WORDS (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
+
 /* A machine word with every byte `value`. */
 #define WORD(value) ((size_t)-1 / 0xff * (value))
 
 /* The first byte at or behind `from` that is below 0x0e (CR, LF, NUL and a few harmless ones), or
- * above 127 where that is still news. A borrow in the subtraction can mark a byte wrongly only in
- * front of which, in order of significance, a rightly marked one stands; the bytes of a marked
- * word are therefore looked at one by one. */
+ * above 127 where that is still news. The subtraction's borrow can mark a byte wrongly, but only one
+ * more significant than a byte that is marked rightly. So the least significant mark holds: on a
+ * little-endian machine that is the first in memory, on others the bytes are looked at again. */
 static uint32_t scan(const uint8_t *at, uint32_t from, uint32_t len, bool eight_bit_known)
 {
 	const size_t high = eight_bit_known ? 0 : WORD(0x80);
 	uint32_t i = from;
 
 	while (len - i >= sizeof(size_t)) {
-		size_t word;
+		size_t word, marks;
 
 		memcpy(&word, at + i, sizeof(word));
-		if ((((word - WORD(0x0e)) & ~word) & WORD(0x80)) | (word & high))
+		marks = (((word - WORD(0x0e)) & ~word) & WORD(0x80)) | (word & high);
+		if (marks && LITTLE_ENDIAN_WORDS)
+			return i + (uint32_t)__builtin_ctzll(marks) / 8;
+		if (marks)
 			break;
 		i += (uint32_t)sizeof(word);
 	}
