@@ -758,9 +758,6 @@ static void on_failed(struct pst_txn *txn, const struct pst_relay_event *event)
 		tell_room(txn);
 		break;
 	case PST_TXN_COMMIT:
-		if (txn->reason != PST_REASON_none)
-			break; /* the task is about to tell that */
-		/* fall through */
 	case PST_TXN_FINAL:
 		txn->reason = PST_REASON_relay_failed;
 		finish_for(txn, PST_REASON_relay_failed, event->final_lost);
@@ -775,6 +772,10 @@ static void on_relay_event(struct pst_relay_tx *tx, const struct pst_relay_event
 {
 	struct pst_txn *txn = PST_CONTAINER(tx, struct pst_txn, tx);
 
+	/* The answer stands, and the task is about to tell it. Whatever comes from inside now, nothing
+	 * more may go there, least of all a streamed message's dot. */
+	if (txn->phase == PST_TXN_COMMIT && (txn->reason != PST_REASON_none || txn->replayed))
+		return;
 	switch (event->kind) {
 	case PST_RELAY_RCPT:
 		on_recipient(txn, event);
