@@ -135,6 +135,8 @@ void pst_relay_probe(struct pst_relay *relay, const struct pst_relay_conf *conf)
 	bool unseen = false;
 
 	relay->conf = conf;
+	if (relay->quiesced)
+		return;
 	for (uint32_t i = 0; i < conf->route_count; i++) {
 		for (uint32_t k = 0; k < conf->routes[i].server_count; k++) {
 			struct pst_relay_server *server =

@@ -159,6 +159,7 @@ static void tell_mail_refusal(struct pst_relay_tx *tx)
 
 	tx->offer = PST_SPAN_NONE;
 	tx->offer_sent = false;
+	become_quiet(tx);
 	tell(tx, &event);
 }
 
@@ -168,10 +169,18 @@ static bool can_carry(const struct pst_relay_tx *tx)
 	return !tx->eight_bit || (tx->conn->core.caps.set & PST_SMTP_CAP_8BITMIME);
 }
 
+/* Behind a NOOP nothing may be sent before its reply (RFC 2920 section 3.1). */
+static bool may_send(const struct pst_smtp_client *core)
+{
+	if (core->due_count == 0)
+		return true;
+	return (core->caps.set & PST_SMTP_CAP_PIPELINING) &&
+	       core->due[core->due_count - 1] != PST_SMTP_CMD_NOOP;
+}
+
 void pst_relay_tx_step(struct pst_relay_tx *tx)
 {
 	struct pst_relay_conn *conn = tx->conn;
-	bool pipelining = conn->core.caps.set & PST_SMTP_CAP_PIPELINING;
 	bool sent = false;
 
 	if (tx->phase != PST_TX_ENVELOPE)
@@ -182,7 +191,7 @@ void pst_relay_tx_step(struct pst_relay_tx *tx)
 		tx_fail(tx, "cannot carry 8BITMIME");
 		return;
 	}
-	while (tx->phase == PST_TX_ENVELOPE && (pipelining || conn->core.due_count == 0)) {
+	while (tx->phase == PST_TX_ENVELOPE && may_send(&conn->core)) {
 		struct pst_buf *out = pst_relay_conn_out(conn);
 		int ret;
 
@@ -203,10 +212,22 @@ void pst_relay_tx_step(struct pst_relay_tx *tx)
 		become_quiet(tx);
 }
 
+/* What was accepted once must be accepted again when it is repeated. */
+static void fail_repeated(struct pst_relay_tx *tx, const char *reason)
+{
+	pst_relay_conn_leave(tx->conn, false);
+	tx->conn = NULL;
+	tx_fail(tx, reason);
+}
+
 static void on_mail_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_event *reply)
 {
 	if (reply->code / 100 == 2) {
 		tx->mail_ok = true;
+		return;
+	}
+	if (tx->accepted) {
+		fail_repeated(tx, "took a sender once but not again");
 		return;
 	}
 	tx->mail_code = reply->code;
@@ -217,17 +238,11 @@ static void on_mail_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_
 		log_ours(tx, "MAIL", reply);
 }
 
-/* A reply to a repeated recipient: what was accepted once must be accepted again. */
 static void on_replay_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_event *reply)
 {
-	struct pst_relay_conn *conn = tx->conn;
-
 	tx->replay_due--;
-	if (reply->code / 100 == 2)
-		return;
-	pst_relay_conn_leave(conn, false);
-	tx->conn = NULL;
-	tx_fail(tx, "took a recipient once but not again");
+	if (reply->code / 100 != 2)
+		fail_repeated(tx, "took a recipient once but not again");
 }
 
 static void on_rcpt_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_event *reply)
@@ -289,6 +304,8 @@ static void on_final_reply(struct pst_relay_tx *tx, const struct pst_smtp_client
 
 	tx->phase = PST_TX_DONE;
 	tx->conn->message_count++;
+	if (reply->code == 421) /* it is leaving: not for another transaction */
+		tx->conn->message_count = UINT32_MAX;
 	if (reply->code / 100 == 2)
 		tx->conn->refusal_count = 0;
 	else
