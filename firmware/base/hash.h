@@ -1,7 +1,7 @@
 /* base/hash.h - a keyed hash for tables whose keys a peer chooses
  *
  * Layer: base.
- * Concept: SipHash-2-4 with a random key, so that nobody outside can pick keys that collide.
+ * Concept: SipHash-1-3 with a random key, so that nobody outside can pick keys that collide.
  * Not a cryptographic digest: those come from the crypto seam.
  */
 #ifndef PST_BASE_HASH_H

@@ -1,4 +1,4 @@
-/* test_hash.c - SipHash-2-4 against the vector of its paper, and against itself */
+/* test_hash.c - SipHash-1-3 against other programs' results, and against itself */
 #include "support/check.h"
 
 #include "base/hash.h"
@@ -8,37 +8,30 @@ static const struct pst_hash_key paper_key = {
 	UINT64_C(0x0f0e0d0c0b0a0908),
 };
 
-/* Appendix A of the paper. */
-static void vector_of_the_paper(void **state)
-{
-	uint8_t data[15];
-
-	(void)state;
-	for (uint8_t i = 0; i < sizeof(data); i++)
-		data[i] = i;
-	assert_true(pst_hash(&paper_key, (struct pst_span){data, sizeof(data)}) ==
-		    UINT64_C(0xa129ca6149be45e5));
-}
-
-/* Of the authors' published table for the same key: inputs 00 01 02 ... of a length each. */
-static void published_table(void **state)
+/* The paper's key, and inputs 00 01 02 ... of a length each: what a plain transcription of the paper
+ * into Python gives, which has the paper's own vector right with two and four rounds, and the first
+ * of the Rust library's with one and three. */
+static void known_hashes(void **state)
 {
 	static const struct {
 		uint32_t len;
 		uint64_t wanted;
 	} rows[] = {
-		{0, UINT64_C(0x726fdb47dd0e0e31)},
-		{1, UINT64_C(0x74f839c593dc67fd)},
-		{7, UINT64_C(0xab0200f58b01d137)},
-		{8, UINT64_C(0x93f5f5799a932462)},
+		{0, UINT64_C(0xabac0158050fc4dc)},
+		{1, UINT64_C(0xc9f49bf37d57ca93)},
+		{7, UINT64_C(0xd3927d989bb11140)},
+		{8, UINT64_C(0x369095118d299a8e)},
+		{9, UINT64_C(0x25a48eb36c063de4)},
+		{15, UINT64_C(0xd320d86d2a519956)},
+		{63, UINT64_C(0x9d199062b7bbb3a8)},
 	};
-	uint8_t area[16];
+	uint8_t area[64];
 
 	(void)state;
 	for (size_t i = 0; i < PST_COUNT(rows); i++) {
 		/* At an odd address too. */
 		for (uint32_t at = 0; at < 2; at++) {
-			for (uint8_t b = 0; b < 8; b++)
+			for (uint8_t b = 0; b < 63; b++)
 				area[at + b] = b;
 			assert_true(pst_hash(&paper_key,
 					     (struct pst_span){area + at, rows[i].len}) ==
@@ -100,8 +93,7 @@ static void pieces_make_no_difference(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(vector_of_the_paper),
-		cmocka_unit_test(published_table),
+		cmocka_unit_test(known_hashes),
 		cmocka_unit_test(every_bit_counts),
 		cmocka_unit_test(pieces_make_no_difference),
 	};
