@@ -59,8 +59,17 @@ COMPILER = os.environ.get('POSTERN_CC') or 'gcc'
 SAN = os.environ.get('POSTERN_SAN') or ''
 
 
+BUILT = {}      # build directory -> whether it could be built: once is enough
+
+
 def make(out=OUT, compiler=COMPILER, san=SAN, more=()):
     """Builds the program and all test programs that way; True if that went well."""
+    if out not in BUILT:
+        BUILT[out] = make_now(out, compiler, san, more)
+    return BUILT[out]
+
+
+def make_now(out, compiler, san, more):
     begin = time.monotonic()
     environment = {name: value for name, value in os.environ.items()
                    if name not in ('MAKEFLAGS', 'MAKELEVEL', 'MFLAGS', 'MAKEOVERRIDES')}
