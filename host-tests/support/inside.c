@@ -407,8 +407,10 @@ void pst_inside_forgive(struct pst_inside *inside)
 
 void pst_inside_say(struct pst_inside *inside, struct pst_span text)
 {
-	if (inside->last)
-		say(inside->last, text);
+	if (!inside->last)
+		return;
+	inside->last->hung = false;
+	say(inside->last, text);
 }
 
 void pst_inside_end(struct pst_inside *inside, enum pst_peer_end end)
