@@ -97,6 +97,9 @@ void pst_config_read(struct pst_config_build *build, struct pst_span path,
 	} else if (status == -PST_E_RANGE) {
 		pst_config_error(build, place, "%.*s: larger than %d KiB", PST_CONFIG_TEXT(path),
 				 PST_CONFIG_FILE_BYTES_MAX / 1024);
+	} else if (status && !place) {
+		pst_config_error(build, place, "cannot be read: %s; -c FILE names another",
+				 pst_strerror(status));
 	} else if (status) {
 		pst_config_error(build, place, "%.*s: cannot be read: %s", PST_CONFIG_TEXT(path),
 				 pst_strerror(status));
@@ -155,7 +158,7 @@ static void default_hostname(struct pst_config_build *build)
 		}
 		config->proxy.hostname = pst_config_copy(build, &config->arena, name);
 	}
-	if (pst_span_find(config->proxy.hostname, '.') < 0)
+	if (!build->error_count && pst_span_find(config->proxy.hostname, '.') < 0)
 		pst_config_warning(build, pst_config_table_given(build, "hostname", NULL),
 				   "the host name \"%.*s\" is not fully qualified; mail servers "
 				   "expect one like mx.example.org",

@@ -6,8 +6,8 @@ FUZZ_NAMES := $(sort $(patsubst host-tests/fuzz/fuzz_%.c,%,$(FUZZ_SRCS)))
 FUZZ_OUT := build/fuzz
 FUZZ_CC := clang
 FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
-	-fno-sanitize-recover=all -Ifirmware -Ihost-tests
-FUZZ_CODE := $(sort $(wildcard firmware/base/*.c firmware/smtp/*.c firmware/mail/*.c))
+	-fno-sanitize-recover=all -Ifirmware -Ihost-tests -include $(O)/autoconf.h
+FUZZ_CODE := $(sort $(wildcard firmware/base/*.c firmware/smtp/*.c firmware/mail/*.c firmware/config/*.c))
 SECONDS ?= 60
 T ?=
 
@@ -23,7 +23,7 @@ $(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%: $(FUZZ_OUT)/%/fuzzer
 		$(FUZZ_OUT)/$*/corpus host-tests/fuzz/corpus/$*
 
 $(addprefix $(FUZZ_OUT)/,$(addsuffix /fuzzer,$(FUZZ_NAMES))): $(FUZZ_OUT)/%/fuzzer: host-tests/fuzz/fuzz_%.c $(FUZZ_CODE) \
-		$(wildcard host-tests/fuzz/*.h firmware/base/*.h firmware/smtp/*.h firmware/mail/*.h)
+		$(wildcard host-tests/fuzz/*.h firmware/base/*.h firmware/smtp/*.h firmware/mail/*.h firmware/config/*.h) $(O)/auto.conf
 	$(if $(Q),@echo "  FUZZ    $@")
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $< $(FUZZ_CODE)
