@@ -17,6 +17,9 @@
 /* The largest piece the decoder hands over at once: what a link's buffer holds, and stuffing. */
 #define PIECE_BYTES_MAX 16384
 
+/* In the ledger in place of a content hash (which is odd): whatever the message, refused for good. */
+#define LEDGER_REFUSED 2
+
 static void on_relay_event(struct pst_relay_tx *tx, const struct pst_relay_event *event);
 static void on_task(struct pst_task *task);
 
@@ -74,6 +77,7 @@ static const struct {
 	enum pst_counter counter;
 } outcomes[] = {
 	[PST_OUTCOME_DELIVERED] = {"delivered", PST_COUNTER_delivered},
+	[PST_OUTCOME_PARTIAL] = {"partial", PST_COUNTER_partial},
 	[PST_OUTCOME_REPLAYED] = {"replayed", PST_COUNTER_replayed},
 	[PST_OUTCOME_REFUSED] = {"refused", PST_COUNTER_refused},
 	[PST_OUTCOME_DEFERRED] = {"deferred", PST_COUNTER_deferred},
@@ -83,6 +87,8 @@ static const struct {
 
 static enum pst_outcome outcome_of(const struct pst_txn *txn, bool final_lost)
 {
+	if (txn->partial)
+		return PST_OUTCOME_PARTIAL;
 	if (txn->replayed)
 		return PST_OUTCOME_REPLAYED;
 	if (txn->relay_code / 100 == 2)
@@ -333,6 +339,18 @@ static struct pst_rcpt *rcpt_new(struct pst_txn *txn, struct pst_span mailbox)
 	return rcpt;
 }
 
+/* An earlier LMTP delivery refused this recipient, but the client could only be told 451. */
+static bool refused_before(struct pst_txn *txn, struct pst_span mailbox)
+{
+	struct pst_ledger *ledger = txn->txns->ledger;
+	uint64_t envelope;
+
+	if (ledger->entry_count == 0)
+		return false;
+	envelope = pst_ledger_envelope(ledger, &txn->facts.client, txn->facts.sender, mailbox);
+	return pst_ledger_take(ledger, envelope, LEDGER_REFUSED, txn->txns->env->loop->now_ms) > 0;
+}
+
 void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_path *path)
 {
 	const struct pst_route *route;
@@ -340,6 +358,8 @@ void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_path *path)
 
 	if (reason == PST_REASON_none && txn->relay_dead)
 		reason = PST_REASON_relay_failed;
+	if (reason == PST_REASON_none && refused_before(txn, path->mailbox))
+		reason = PST_REASON_refused_before;
 	if (reason != PST_REASON_none) {
 		refuse_recipient(txn, reason);
 		return;
@@ -722,10 +742,57 @@ static void on_data_reply(struct pst_txn *txn, const struct pst_relay_event *eve
 		tell_room(txn);
 }
 
+/* LMTP: some were delivered to and some not, and SMTP has one reply for all. 451 makes the client
+ * come again; the ledger then knows who was served, and who was refused for good. */
+static void note_fates(struct pst_txn *txn)
+{
+	struct pst_ledger *ledger = txn->txns->ledger;
+	uint64_t now_ms = txn->txns->env->loop->now_ms;
+
+	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt; rcpt = rcpt->next) {
+		uint64_t envelope, content = rcpt->final_code / 100 == 2 ? txn->content_hash
+									 : LEDGER_REFUSED;
+
+		if (!rcpt->accepted || rcpt->final_code / 100 == 4 || !rcpt->final_code || !content)
+			continue;
+		envelope = pst_ledger_envelope(ledger, &txn->facts.client, txn->facts.sender,
+					       rcpt->relay.mailbox);
+		(void)pst_ledger_add(ledger, envelope, content, rcpt->final_code, 0, 0, now_ms);
+	}
+}
+
+/* The fates of all recipients are known, or will never be. ret true: they differ */
+static bool fates_differ(const struct pst_txn *txn)
+{
+	uint16_t class = 0;
+
+	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt; rcpt = rcpt->next) {
+		if (!rcpt->accepted || rcpt->served)
+			continue;
+		if (class && class != rcpt->final_code / 100)
+			return true;
+		class = rcpt->final_code / 100;
+	}
+	return false;
+}
+
 static void on_final(struct pst_txn *txn, const struct pst_relay_event *event)
 {
 	struct pst_smtp_reply reply = {250, PST_SMTP_ENHANCED(2, 0, 0), PST_SPAN("Ok, delivered")};
 
+	if (event->rcpt) {
+		PST_CONTAINER(event->rcpt, struct pst_rcpt, relay)->final_code = event->code;
+		if (!event->last)
+			return;
+		if (fates_differ(txn)) {
+			note_relay_reply(txn, event);
+			note_fates(txn);
+			txn->partial = true;
+			txn->reason = PST_REASON_fates;
+			finish_for(txn, PST_REASON_fates, false);
+			return;
+		}
+	}
 	if (event->code / 100 != 2) {
 		refused_inside(txn, event);
 		return;
@@ -759,6 +826,10 @@ static void on_failed(struct pst_txn *txn, const struct pst_relay_event *event)
 		break;
 	case PST_TXN_COMMIT:
 	case PST_TXN_FINAL:
+		if (fates_differ(txn)) {
+			note_fates(txn);
+			txn->partial = true;
+		}
 		txn->reason = PST_REASON_relay_failed;
 		finish_for(txn, PST_REASON_relay_failed, event->final_lost);
 		break;

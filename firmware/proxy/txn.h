@@ -51,6 +51,7 @@ enum pst_txn_phase {
 /* What became of a transaction. */
 enum pst_outcome {
 	PST_OUTCOME_DELIVERED, /* the internal server said so, whether or not the client heard it */
+	PST_OUTCOME_PARTIAL,   /* LMTP: to some of the recipients; the client will send again */
 	PST_OUTCOME_REPLAYED,  /* delivered before, answered from the ledger */
 	PST_OUTCOME_REFUSED,   /* the client was told 5xx */
 	PST_OUTCOME_DEFERRED,  /* 4xx */
@@ -62,6 +63,7 @@ struct pst_rcpt {
 	struct pst_relay_rcpt relay;
 	struct pst_rcpt *next; /* all that were offered, accepted or not */
 	bool accepted;
+	uint16_t final_code; /* LMTP: the internal server's word on this one; 0: none yet */
 	bool served; /* by an earlier transaction, says the ledger */
 };
 
@@ -105,6 +107,7 @@ struct pst_txn {
 	bool body_open;       /* 354 was given inside */
 	bool relay_dead;      /* the internal half can only be ended */
 	bool paused;          /* on_room is owed */
+	bool partial;         /* LMTP: the recipients' fates differ */
 	bool replayed;        /* every recipient was served before */
 	uint16_t refused_count;
 	uint16_t client_code; /* what the client was told at the end */

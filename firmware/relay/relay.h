@@ -41,6 +41,8 @@ struct pst_relay_event {
 	struct pst_smtp_enhanced enhanced;
 	struct pst_span text;   /* the server's words: peer bytes */
 	const char *reason;     /* FAILED: a short phrase of ours for the log */
+	struct pst_relay_rcpt *rcpt; /* FINAL over LMTP: whose word it is; NULL: everybody's */
+	bool last;              /* FINAL: no other recipient's word is outstanding */
 	bool ours;              /* a refusal that speaks of our misconfiguration: answer 451 */
 	bool final_lost;        /* FAILED after the dot: nobody knows whether it was delivered */
 };
@@ -72,6 +74,7 @@ struct pst_relay_tx {
 	struct pst_task task;          /* an answer that is known without asking */
 	struct pst_span offer;         /* the recipient on offer; empty: none */
 	struct pst_relay_rcpt *replay; /* next accepted recipient to be repeated */
+	struct pst_relay_rcpt *judged; /* LMTP: whose final word comes next */
 	uint64_t since_ms;             /* quiet, or waiting for a connection, since */
 	const char *failure;
 	struct pst_smtp_enhanced mail_enhanced;
@@ -80,6 +83,7 @@ struct pst_relay_tx {
 	uint8_t phase;                 /* enum in relay_priv.h */
 	uint8_t tried;                 /* bit set of route->servers */
 	uint8_t noop_count;
+	uint8_t xclient;               /* enum in relay_priv.h */
 	bool xforward_sent, mail_sent, mail_ok, mail_ours, offer_sent, data_wanted, retried;
 	struct pst_addr server;        /* the one that was used last, for the log */
 };

@@ -168,17 +168,22 @@ static void on_due(struct pst_timer *timer)
 	}
 }
 
-static void say_hello(struct pst_relay_conn *conn, bool esmtp)
+int pst_relay_conn_hello(struct pst_relay_conn *conn, bool esmtp)
 {
 	struct pst_span hostname = conn->relay->conf->hostname;
 	struct pst_buf *out = pst_relay_conn_out(conn);
-	int ret = -PST_E_NOMEM;
 
-	if (out && esmtp)
-		ret = pst_smtp_client_ehlo(&conn->core, out, hostname);
-	else if (out)
-		ret = pst_smtp_client_helo(&conn->core, out, hostname);
-	if (ret < 0) {
+	if (!out)
+		return -PST_E_NOMEM;
+	if (conn->server->lmtp)
+		return pst_smtp_client_lhlo(&conn->core, out, hostname);
+	return esmtp ? pst_smtp_client_ehlo(&conn->core, out, hostname)
+		     : pst_smtp_client_helo(&conn->core, out, hostname);
+}
+
+static void say_hello(struct pst_relay_conn *conn, bool esmtp)
+{
+	if (pst_relay_conn_hello(conn, esmtp) < 0) {
 		conn_fail(conn, "no memory for a command");
 		return;
 	}
@@ -291,7 +296,8 @@ static void on_hello_reply(struct pst_relay_conn *conn, const struct pst_smtp_cl
 
 	if (reply->command == PST_SMTP_CMD_GREETING && good)
 		say_hello(conn, true);
-	else if (reply->command == PST_SMTP_CMD_EHLO && !good && reply->code != 421)
+	else if (reply->command == PST_SMTP_CMD_EHLO && !good && reply->code != 421 &&
+		 !conn->server->lmtp)
 		say_hello(conn, false);
 	else if (good)
 		greeted(conn);

@@ -43,6 +43,14 @@ enum pst_relay_tx_phase {
 	PST_TX_FAILED,
 };
 
+/* Where a tx is with XCLIENT. */
+enum pst_relay_xclient {
+	PST_XCLIENT_NONE,
+	PST_XCLIENT_SENT,  /* its 220 is due */
+	PST_XCLIENT_HELLO, /* and the EHLO behind it */
+	PST_XCLIENT_DONE,
+};
+
 struct pst_relay_server {
 	struct pst_node node;
 	struct pst_addr addr;
@@ -56,6 +64,7 @@ struct pst_relay_server {
 	uint64_t seen_ms;
 	uint64_t down_until_ms;
 	uint32_t conn_count;
+	bool lmtp;
 	bool seen;
 	bool pass_warned;
 };
@@ -108,6 +117,9 @@ void pst_relay_conn_take(struct pst_relay_conn *conn, struct pst_relay_tx *tx);
 void pst_relay_conn_leave(struct pst_relay_conn *conn, bool clean);
 void pst_relay_conn_drop(struct pst_relay_conn *conn);
 void pst_relay_conn_quit(struct pst_relay_conn *conn);
+/* EHLO, LHLO or HELO, in the owner's state of the connection.
+ *  ret 0 | -PST_E_* */
+int pst_relay_conn_hello(struct pst_relay_conn *conn, bool esmtp) PST_MUST_CHECK;
 /* Deadline for what is outstanding now. */
 void pst_relay_conn_arm(struct pst_relay_conn *conn);
 /* The buffer for one more command of at most PST_RELAY_COMMAND_MAX bytes, or NULL: wait for room. */

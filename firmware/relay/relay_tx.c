@@ -31,6 +31,7 @@ static void rewind_envelope(struct pst_relay_tx *tx)
 {
 	tx->replay = tx->accepted;
 	tx->replay_due = 0;
+	tx->xclient = PST_XCLIENT_NONE;
 	tx->xforward_sent = false;
 	tx->mail_sent = false;
 	tx->mail_ok = false;
@@ -90,7 +91,8 @@ static bool wants_xforward(struct pst_relay_tx *tx)
 {
 	struct pst_relay_server *server = tx->conn->server;
 
-	if (tx->route->pass == PST_RELAY_PASS_NONE || tx->identity.client.family == PST_FAMILY_NONE)
+	if (tx->route->pass == PST_RELAY_PASS_NONE || tx->xclient == PST_XCLIENT_DONE ||
+	    tx->identity.client.family == PST_FAMILY_NONE)
 		return false;
 	if (tx->conn->core.caps.set & PST_SMTP_CAP_XFORWARD)
 		return true;
@@ -99,11 +101,19 @@ static bool wants_xforward(struct pst_relay_tx *tx)
 		pst_log_begin(tx->relay->env.log, PST_LOG_WARNING, "relay_no_identity");
 		pst_log_endpoint(tx->relay->env.log, "server", &server->addr);
 		pst_log_text(tx->relay->env.log, "msg",
-			     "the internal server offers no XFORWARD and sees our address as the "
+			     "the internal server offers neither XCLIENT nor XFORWARD and sees our address as the "
 			     "client's; allow it there, or say `pass none` on the relay line");
 		pst_log_end(tx->relay->env.log);
 	}
 	return false;
+}
+
+/* The better way: the internal server then treats our client as its own. */
+static bool wants_xclient(const struct pst_relay_tx *tx)
+{
+	return tx->route->pass == PST_RELAY_PASS_AUTO &&
+	       tx->identity.client.family != PST_FAMILY_NONE &&
+	       (tx->conn->core.caps.set & PST_SMTP_CAP_XCLIENT);
 }
 
 /* Put the next command of the envelope.
@@ -113,7 +123,13 @@ static int put_next(struct pst_relay_tx *tx, struct pst_buf *out)
 	struct pst_smtp_client *core = &tx->conn->core;
 	int ret;
 
-	if (!tx->xforward_sent && wants_xforward(tx)) {
+	if (tx->xclient == PST_XCLIENT_NONE && wants_xclient(tx)) {
+		ret = pst_smtp_client_xclient(core, out, &tx->identity);
+		if (ret == 0)
+			tx->xclient = PST_XCLIENT_SENT;
+	} else if (tx->xclient == PST_XCLIENT_SENT || tx->xclient == PST_XCLIENT_HELLO) {
+		return 0; /* the session begins anew: nothing may be pipelined behind that */
+	} else if (!tx->xforward_sent && wants_xforward(tx)) {
 		ret = pst_smtp_client_xforward(core, out, &tx->identity);
 		tx->xforward_sent = ret == 0;
 	} else if (!tx->mail_sent) {
@@ -300,10 +316,16 @@ static void on_final_reply(struct pst_relay_tx *tx, const struct pst_smtp_client
 		.code = reply->code,
 		.enhanced = reply->enhanced,
 		.text = reply->text,
+		.rcpt = tx->judged,
+		.last = tx->conn->core.dot_count == 0,
 	};
 
-	tx->phase = PST_TX_DONE;
-	tx->conn->message_count++;
+	if (tx->judged)
+		tx->judged = tx->judged->next;
+	if (event.last) {
+		tx->phase = PST_TX_DONE;
+		tx->conn->message_count++;
+	}
 	if (reply->code == 421) /* it is leaving: not for another transaction */
 		tx->conn->message_count = UINT32_MAX;
 	if (reply->code / 100 == 2)
@@ -311,6 +333,28 @@ static void on_final_reply(struct pst_relay_tx *tx, const struct pst_smtp_client
 	else
 		tx->conn->refusal_count++;
 	tell(tx, &event);
+}
+
+/* Replies to XCLIENT, and to the EHLO behind it. */
+static void on_xclient_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_event *reply)
+{
+	struct pst_relay_conn *conn = tx->conn;
+
+	if (tx->xclient == PST_XCLIENT_SENT && reply->code == 220 &&
+	    pst_relay_conn_hello(conn, true) == 0) {
+		tx->xclient = PST_XCLIENT_HELLO;
+		pst_relay_conn_arm(conn);
+		return;
+	}
+	if (tx->xclient == PST_XCLIENT_HELLO && reply->code / 100 == 2) {
+		tx->xclient = PST_XCLIENT_DONE;
+		return;
+	}
+	/* It offered it and refuses us: only its owner can mend that. */
+	log_ours(tx, "XCLIENT", reply);
+	tx->conn = NULL;
+	pst_relay_conn_drop(conn);
+	tx_fail(tx, "refused XCLIENT");
 }
 
 void pst_relay_tx_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_event *reply)
@@ -324,6 +368,10 @@ void pst_relay_tx_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_ev
 		return;
 	}
 	switch (reply->command) {
+	case PST_SMTP_CMD_XCLIENT:
+	case PST_SMTP_CMD_EHLO:
+		on_xclient_reply(tx, reply);
+		break;
 	case PST_SMTP_CMD_MAIL:
 		on_mail_reply(tx, reply);
 		break;
@@ -340,7 +388,6 @@ void pst_relay_tx_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_ev
 	case PST_SMTP_CMD_NOOP:
 	case PST_SMTP_CMD_RSET:
 	case PST_SMTP_CMD_GREETING:
-	case PST_SMTP_CMD_EHLO:
 	case PST_SMTP_CMD_HELO:
 	case PST_SMTP_CMD_STARTTLS:
 	case PST_SMTP_CMD_QUIT:
@@ -624,11 +671,25 @@ int64_t pst_relay_write(struct pst_relay_tx *tx, const struct pst_span *spans, u
 	return sent;
 }
 
+/* How many final replies there will be; LMTP gives one for each recipient, in their order. */
+static uint16_t final_count(struct pst_relay_tx *tx)
+{
+	uint16_t count = 0;
+
+	tx->judged = NULL;
+	if (!tx->conn->server->lmtp)
+		return 1;
+	tx->judged = tx->accepted;
+	for (const struct pst_relay_rcpt *rcpt = tx->accepted; rcpt; rcpt = rcpt->next)
+		count++;
+	return count;
+}
+
 void pst_relay_dot_written(struct pst_relay_tx *tx)
 {
 	PST_BUG_ON(tx->phase != PST_TX_BODY);
 	tx->phase = PST_TX_FINAL;
-	if (pst_smtp_client_dot_sent(&tx->conn->core) < 0)
+	if (pst_smtp_client_dot_sent(&tx->conn->core, final_count(tx)) < 0)
 		PST_BUG_ON(true); /* nothing else is due inside the body */
 	pst_relay_conn_arm(tx->conn);
 }

@@ -1,7 +1,7 @@
 /* smtp/caps.c - EHLO keywords, read and written */
 #include "smtp/caps.h"
 
-enum { VALUE_NONE, VALUE_SIZE, VALUE_WORDS, VALUE_XFORWARD };
+enum { VALUE_NONE, VALUE_SIZE, VALUE_WORDS, VALUE_XFORWARD, VALUE_XCLIENT };
 
 static const struct {
 	struct pst_span name;
@@ -18,7 +18,7 @@ static const struct {
 	{PST_SPAN("DSN"), PST_SMTP_CAP_DSN, VALUE_NONE},
 	{PST_SPAN("REQUIRETLS"), PST_SMTP_CAP_REQUIRETLS, VALUE_NONE},
 	{PST_SPAN("XFORWARD"), PST_SMTP_CAP_XFORWARD, VALUE_XFORWARD},
-	{PST_SPAN("XCLIENT"), PST_SMTP_CAP_XCLIENT, VALUE_WORDS},
+	{PST_SPAN("XCLIENT"), PST_SMTP_CAP_XCLIENT, VALUE_XCLIENT},
 	{PST_SPAN("LIMITS"), PST_SMTP_CAP_LIMITS, VALUE_WORDS},
 	{PST_SPAN("AUTH"), PST_SMTP_CAP_AUTH, VALUE_WORDS},
 };
@@ -36,7 +36,7 @@ static const struct {
 	{PST_SPAN("SOURCE"), PST_SMTP_XFORWARD_SOURCE},
 };
 
-static uint32_t xforward_learn(struct pst_span words)
+static uint32_t attributes_learn(struct pst_span words)
 {
 	uint32_t set = 0;
 	struct pst_span word;
@@ -52,7 +52,7 @@ void pst_smtp_caps_learn(struct pst_smtp_caps *caps, struct pst_span line)
 {
 	struct pst_span word = pst_span_word(&line), value = pst_span_trim(line);
 	uint64_t size_bytes = 0;
-	uint32_t xforward = 0, i = 0;
+	uint32_t attributes = 0, i = 0;
 
 	while (i < PST_COUNT(KEYWORDS) && !pst_span_eq_nocase(word, KEYWORDS[i].name))
 		i++;
@@ -69,10 +69,14 @@ void pst_smtp_caps_learn(struct pst_smtp_caps *caps, struct pst_span line)
 		caps->size_bytes = size_bytes;
 		break;
 	case VALUE_XFORWARD:
-		xforward = xforward_learn(value);
-		if (!xforward)
+	case VALUE_XCLIENT:
+		attributes = attributes_learn(value);
+		if (!attributes)
 			return;
-		caps->xforward = xforward;
+		if (KEYWORDS[i].value == VALUE_XFORWARD)
+			caps->xforward = attributes;
+		else
+			caps->xclient = attributes;
 		break;
 	default:
 		if (!value.len)
@@ -82,7 +86,7 @@ void pst_smtp_caps_learn(struct pst_smtp_caps *caps, struct pst_span line)
 	caps->set |= KEYWORDS[i].cap;
 }
 
-static int xforward_put(struct pst_buf *out, uint32_t set)
+static int attributes_put(struct pst_buf *out, uint32_t set)
 {
 	int failed = 0;
 
@@ -115,7 +119,9 @@ int pst_smtp_caps_put(struct pst_buf *out, struct pst_span hostname,
 			failed |= pst_buf_put_u64(&list, caps->size_bytes);
 		}
 		if (KEYWORDS[i].value == VALUE_XFORWARD)
-			failed |= xforward_put(&list, caps->xforward);
+			failed |= attributes_put(&list, caps->xforward);
+		if (KEYWORDS[i].value == VALUE_XCLIENT)
+			failed |= attributes_put(&list, caps->xclient);
 	}
 	PST_BUG_ON(failed);
 	rest = pst_buf_span(&list);

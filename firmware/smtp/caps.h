@@ -23,7 +23,7 @@ enum pst_smtp_cap {
 	PST_SMTP_CAP_AUTH = 1 << 12,               /* RFC 4954 */
 };
 
-/* XFORWARD's attributes, as the server names them behind the keyword. */
+/* XFORWARD's and XCLIENT's attributes, as the server names them behind the keyword. */
 enum pst_smtp_xforward {
 	PST_SMTP_XFORWARD_NAME = 1 << 0,
 	PST_SMTP_XFORWARD_ADDR = 1 << 1,
@@ -37,6 +37,7 @@ enum pst_smtp_xforward {
 struct pst_smtp_caps {
 	uint32_t set;        /* enum pst_smtp_cap */
 	uint32_t xforward;   /* enum pst_smtp_xforward */
+	uint32_t xclient;    /* likewise */
 	uint64_t size_bytes; /* SIZE's value; 0: no figure given */
 };
 

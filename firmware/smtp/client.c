@@ -11,6 +11,7 @@ static const uint16_t POSITIVE[PST_SMTP_CMD_COUNT] = {
 	[PST_SMTP_CMD_GREETING] = 220,
 	[PST_SMTP_CMD_DATA] = 354,
 	[PST_SMTP_CMD_STARTTLS] = 220,
+	[PST_SMTP_CMD_XCLIENT] = 220,
 };
 
 void pst_smtp_client_init(struct pst_smtp_client *core)
@@ -66,6 +67,14 @@ int pst_smtp_client_helo(struct pst_smtp_client *core, struct pst_buf *out,
 	return command_put(core, out, PST_SMTP_CMD_HELO, parts, PST_COUNT(parts));
 }
 
+int pst_smtp_client_lhlo(struct pst_smtp_client *core, struct pst_buf *out,
+			 struct pst_span hostname)
+{
+	const struct pst_span parts[] = {PST_SPAN("LHLO "), hostname};
+
+	return command_put(core, out, PST_SMTP_CMD_EHLO, parts, PST_COUNT(parts));
+}
+
 /* RFC 3461 section 4. */
 static int xtext_put(struct pst_buf *out, struct pst_span text)
 {
@@ -111,8 +120,9 @@ static int value_put(struct pst_buf *value, enum pst_smtp_xforward attribute,
 	}
 }
 
-int pst_smtp_client_xforward(struct pst_smtp_client *core, struct pst_buf *out,
-			     const struct pst_smtp_identity *identity)
+static int identity_put(struct pst_smtp_client *core, struct pst_buf *out,
+			enum pst_smtp_command command, struct pst_span verb, uint32_t attributes,
+			const struct pst_smtp_identity *identity)
 {
 	/* HELO last: it alone can be too long. */
 	static const struct {
@@ -132,11 +142,11 @@ int pst_smtp_client_xforward(struct pst_smtp_client *core, struct pst_buf *out,
 	struct pst_span text;
 	int failed;
 
-	PST_BUG_ON(core->caps.xforward == 0);
+	PST_BUG_ON(attributes == 0);
 	pst_buf_init(&line, area, sizeof(area) - 2);
-	failed = pst_buf_put(&line, PST_SPAN("XFORWARD"));
+	failed = pst_buf_put(&line, verb);
 	for (uint32_t i = 0; i < PST_COUNT(ATTRIBUTES); i++) {
-		if (!(core->caps.xforward & ATTRIBUTES[i].attribute))
+		if (!(attributes & ATTRIBUTES[i].attribute))
 			continue;
 		failed |= pst_buf_put(&line, ATTRIBUTES[i].name);
 		pst_buf_init(&value, value_area, sizeof(value_area));
@@ -149,7 +159,21 @@ int pst_smtp_client_xforward(struct pst_smtp_client *core, struct pst_buf *out,
 	}
 	PST_BUG_ON(failed);
 	text = pst_buf_span(&line);
-	return command_put(core, out, PST_SMTP_CMD_XFORWARD, &text, 1);
+	return command_put(core, out, command, &text, 1);
+}
+
+int pst_smtp_client_xforward(struct pst_smtp_client *core, struct pst_buf *out,
+			     const struct pst_smtp_identity *identity)
+{
+	return identity_put(core, out, PST_SMTP_CMD_XFORWARD, PST_SPAN("XFORWARD"),
+			    core->caps.xforward, identity);
+}
+
+int pst_smtp_client_xclient(struct pst_smtp_client *core, struct pst_buf *out,
+			    const struct pst_smtp_identity *identity)
+{
+	return identity_put(core, out, PST_SMTP_CMD_XCLIENT, PST_SPAN("XCLIENT"),
+			    core->caps.xclient, identity);
 }
 
 int pst_smtp_client_mail(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span mailbox,
@@ -204,8 +228,10 @@ int pst_smtp_client_quit(struct pst_smtp_client *core, struct pst_buf *out)
 	return command_put(core, out, PST_SMTP_CMD_QUIT, &PST_SPAN("QUIT"), 1);
 }
 
-int pst_smtp_client_dot_sent(struct pst_smtp_client *core)
+int pst_smtp_client_dot_sent(struct pst_smtp_client *core, uint16_t reply_count)
 {
+	PST_BUG_ON(reply_count == 0);
+	core->dot_count = reply_count;
 	return due_add(core, PST_SMTP_CMD_DOT);
 }
 
@@ -245,7 +271,9 @@ static int line_handle(struct pst_smtp_client *core, const struct pst_smtp_reply
 	}
 	if (!line->last)
 		return 0;
-	if (core->due_count) {
+	if (command == PST_SMTP_CMD_DOT && --core->dot_count > 0) {
+		/* The same command has more to say. */
+	} else if (core->due_count) {
 		core->due_count--;
 		memmove(core->due, core->due + 1, core->due_count);
 	}

@@ -19,10 +19,11 @@ enum pst_smtp_command {
 	PST_SMTP_CMD_EHLO,
 	PST_SMTP_CMD_HELO,
 	PST_SMTP_CMD_XFORWARD,
+	PST_SMTP_CMD_XCLIENT,
 	PST_SMTP_CMD_MAIL,
 	PST_SMTP_CMD_RCPT,
 	PST_SMTP_CMD_DATA,
-	PST_SMTP_CMD_DOT, /* the final reply after CRLF.CRLF */
+	PST_SMTP_CMD_DOT, /* the final reply after CRLF.CRLF; LMTP: one a recipient */
 	PST_SMTP_CMD_STARTTLS,
 	PST_SMTP_CMD_RSET,
 	PST_SMTP_CMD_NOOP,
@@ -37,6 +38,7 @@ struct pst_smtp_client {
 	struct pst_smtp_reply_reader reader;
 	uint8_t due[PST_SMTP_DUE_MAX]; /* enum pst_smtp_command, oldest first */
 	uint8_t due_count;
+	uint16_t dot_count; /* final replies outstanding */
 	bool broken; /* the server broke the protocol: every further call of next says so */
 };
 
@@ -63,10 +65,17 @@ int pst_smtp_client_ehlo(struct pst_smtp_client *core, struct pst_buf *out,
 			 struct pst_span hostname) PST_MUST_CHECK;
 int pst_smtp_client_helo(struct pst_smtp_client *core, struct pst_buf *out,
 			 struct pst_span hostname) PST_MUST_CHECK;
+/* LMTP's EHLO (RFC 2033 section 4.1); the reply is told as EHLO's. */
+int pst_smtp_client_lhlo(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span hostname)
+	PST_MUST_CHECK;
 /* Only the attributes that core->caps.xforward names (there must be one); one command of at most
  * 512 octets. What is unknown, or too long to fit, is [UNAVAILABLE]. */
 int pst_smtp_client_xforward(struct pst_smtp_client *core, struct pst_buf *out,
 			     const struct pst_smtp_identity *identity) PST_MUST_CHECK;
+/* The same by XCLIENT, with core->caps.xclient. Behind its 220 the session is as new: EHLO follows
+ * (Postfix XCLIENT_README). */
+int pst_smtp_client_xclient(struct pst_smtp_client *core, struct pst_buf *out,
+			    const struct pst_smtp_identity *identity) PST_MUST_CHECK;
 /*  in  mailbox: without brackets, empty for the null path
  *      size_bytes: sent as SIZE= where offered and not 0; eight_bit: BODY=8BITMIME where offered */
 int pst_smtp_client_mail(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span mailbox,
@@ -81,8 +90,9 @@ int pst_smtp_client_noop(struct pst_smtp_client *core, struct pst_buf *out) PST_
 int pst_smtp_client_quit(struct pst_smtp_client *core, struct pst_buf *out) PST_MUST_CHECK;
 
 /* The owner sends ".\r\n" itself (it stands at the end of the body's spans) and says so here.
+ *  in  reply_count: 1; LMTP: one for each accepted recipient (RFC 2033 section 4.2)
  *  ret 0 | -PST_E_FULL */
-int pst_smtp_client_dot_sent(struct pst_smtp_client *core) PST_MUST_CHECK;
+int pst_smtp_client_dot_sent(struct pst_smtp_client *core, uint16_t reply_count) PST_MUST_CHECK;
 
 /* Read the next whole reply off `in`.
  *  ret 1: *event is set | 0: more input is needed

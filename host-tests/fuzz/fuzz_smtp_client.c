@@ -63,7 +63,7 @@ static void go_on(struct run *run, const struct pst_smtp_client_event *event)
 		break;
 	case PST_SMTP_CMD_DATA:
 		if (event->code == 354)
-			sent(run, PST_SMTP_CMD_DOT, pst_smtp_client_dot_sent(core));
+			sent(run, PST_SMTP_CMD_DOT, pst_smtp_client_dot_sent(core, 1));
 		else
 			sent(run, PST_SMTP_CMD_RSET, pst_smtp_client_rset(core, &run->out));
 		break;

@@ -93,7 +93,7 @@ static void test_whole_dialogue(void **state)
 	assert_int_equal(event.enhanced.detail, 1);
 	assert_true(pst_span_eq(event.text, PST_SPAN("no e f here")));
 	expect(&core, &in, PST_SMTP_CMD_DATA, 354);
-	assert_int_equal(pst_smtp_client_dot_sent(&core), 0);
+	assert_int_equal(pst_smtp_client_dot_sent(&core, 1), 0);
 	arrive(&in, "250 queued\r\n");
 	expect(&core, &in, PST_SMTP_CMD_DOT, 250);
 
@@ -258,7 +258,7 @@ static void test_bounds(void **state)
 		assert_int_equal(pst_smtp_client_noop(&core, &out), 0);
 	pst_buf_clear(&out);
 	assert_int_equal(pst_smtp_client_noop(&core, &out), -PST_E_FULL);
-	assert_int_equal(pst_smtp_client_dot_sent(&core), -PST_E_FULL);
+	assert_int_equal(pst_smtp_client_dot_sent(&core, 1), -PST_E_FULL);
 	assert_int_equal(out.len, 0);
 	assert_int_equal(core.due_count, PST_SMTP_DUE_MAX);
 

@@ -296,16 +296,20 @@ static void test_caps_put(void **state)
 		struct pst_smtp_caps caps;
 		const char *text;
 	} rows[] = {
-		{{0, 0, 0}, "250 mx-1.example.org\r\n"},
-		{{PST_SMTP_CAP_8BITMIME, 0, 0}, "250-mx-1.example.org\r\n250 8BITMIME\r\n"},
-		{{PST_SMTP_CAP_PIPELINING | PST_SMTP_CAP_SIZE | PST_SMTP_CAP_ENHANCEDSTATUSCODES, 0,
-		  52428800},
+		{{.set = 0}, "250 mx-1.example.org\r\n"},
+		{{.set = PST_SMTP_CAP_8BITMIME}, "250-mx-1.example.org\r\n250 8BITMIME\r\n"},
+		{{.set = PST_SMTP_CAP_PIPELINING | PST_SMTP_CAP_SIZE |
+			 PST_SMTP_CAP_ENHANCEDSTATUSCODES,
+		  .size_bytes = 52428800},
 		 "250-mx-1.example.org\r\n250-PIPELINING\r\n250-SIZE 52428800\r\n"
 		 "250 ENHANCEDSTATUSCODES\r\n"},
-		{{PST_SMTP_CAP_SIZE, 0, 0}, "250-mx-1.example.org\r\n250 SIZE\r\n"},
-		{{PST_SMTP_CAP_XFORWARD | PST_SMTP_CAP_AUTH | PST_SMTP_CAP_LIMITS,
-		  PST_SMTP_XFORWARD_NAME | PST_SMTP_XFORWARD_ADDR, 0},
+		{{.set = PST_SMTP_CAP_SIZE}, "250-mx-1.example.org\r\n250 SIZE\r\n"},
+		{{.set = PST_SMTP_CAP_XFORWARD | PST_SMTP_CAP_AUTH | PST_SMTP_CAP_LIMITS,
+		  .xforward = PST_SMTP_XFORWARD_NAME | PST_SMTP_XFORWARD_ADDR},
 		 "250-mx-1.example.org\r\n250 XFORWARD NAME ADDR\r\n"},
+		{{.set = PST_SMTP_CAP_XCLIENT,
+		  .xclient = PST_SMTP_XFORWARD_ADDR | PST_SMTP_XFORWARD_HELO},
+		 "250-mx-1.example.org\r\n250 XCLIENT ADDR HELO\r\n"},
 	};
 
 	(void)state;
