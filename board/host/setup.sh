@@ -72,7 +72,7 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 
 apt() {
-	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -oDPkg::Lock::Timeout=500 "$@"
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -oDpkg::Use-Pty=0 -oDPkg::Lock::Timeout=500 "$@"
 }
 
 echo "set-up: installing them with apt-get (nothing else of this machine is changed)"
