@@ -10,6 +10,8 @@ import argparse
 import glob
 import importlib
 import os
+import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -18,6 +20,19 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.dirname(HERE), HERE]
 from support import harness                # noqa: E402
 from support.peers import Peers            # noqa: E402
+from support.proc import end_all           # noqa: E402
+
+
+def end_cleanly(scratch):
+    """When told to end, take the children along."""
+    def leave(number, _):
+        end_all()
+        time.sleep(0.2)
+        end_all()
+        shutil.rmtree(scratch, ignore_errors=True)
+        os._exit(128 + number)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, leave)
 
 
 def main():
@@ -45,6 +60,7 @@ def main():
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix='pst-e2e-') as scratch:
         os.chmod(scratch, 0o755)
+        end_cleanly(scratch)
         settings = harness.Settings(options.postern, Peers(), scratch, options.full, options.jobs)
         results = harness.run_all(cases, settings)
     if options.times:

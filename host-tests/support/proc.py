@@ -58,6 +58,16 @@ def wait_listening(host, port, seconds=10):
     return wait_until(ask, seconds)
 
 
+ALIVE = set()
+
+
+def end_all():
+    """Kill every group that is still running: a child that changed its user does not notice that
+    its parent has ended."""
+    for process in list(ALIVE):
+        process.signal_group(signal.SIGKILL)
+
+
 class Proc:
     """A child in its own process group. Its stdout and stderr are collected as lines."""
 
@@ -74,6 +84,7 @@ class Proc:
         self.child = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, env=env, cwd=cwd,
                                       stderr=subprocess.PIPE, start_new_session=True,
                                       preexec_fn=prepare)
+        ALIVE.add(self)
         for stream in (self.child.stdout, self.child.stderr):
             threading.Thread(target=self._collect, args=(stream,), daemon=True).start()
 
@@ -142,6 +153,7 @@ class Proc:
                 self.signal_group(signal.SIGKILL)
         status = self.child.wait()
         self.signal_group(signal.SIGKILL)
+        ALIVE.discard(self)
         return status
 
     def kill(self):
