@@ -264,9 +264,7 @@ static void on_final(void *owner, const struct pst_smtp_reply *reply)
 		pst_session_close(session, false);
 		return;
 	}
-	answered(session, reply, txn->id);
-	if (session->proxy->draining && session->phase == PST_SESSION_OPEN)
-		say_and_hang_up(session, PST_REASON_shutdown);
+	answered(session, reply, txn->id); /* when draining, step() sees to the rest */
 }
 
 static void on_txn_room(void *owner)
@@ -277,6 +275,21 @@ static void on_txn_room(void *owner)
 	resume(session);
 }
 
+/* Is there a QUIT among the commands that wait for their turn? */
+static bool has_said_quit(struct pst_span in)
+{
+	while (in.len > 0) {
+		int64_t end = pst_span_find(in, '\n');
+
+		if (pst_span_starts_nocase(in, PST_SPAN("QUIT\r\n")))
+			return true;
+		if (end < 0)
+			return false;
+		in = pst_span_sub(in, (uint32_t)end + 1, in.len);
+	}
+	return false;
+}
+
 /* A FIN means gone, unless the client had said QUIT before: then it waits for the outcome elsewhere. */
 static bool client_is_there(void *owner)
 {
@@ -284,8 +297,7 @@ static bool client_is_there(void *owner)
 
 	if (session->link.error)
 		return false;
-	return !session->link.end ||
-	       pst_span_starts_nocase(pst_buf_span(&session->link.in), PST_SPAN("QUIT\r\n"));
+	return !session->link.end || has_said_quit(pst_buf_span(&session->link.in));
 }
 
 static uint32_t *ledger_chain(void *owner, uint64_t *name)
@@ -612,6 +624,11 @@ static void step(struct pst_session *session)
 			resume(session);
 			break;
 		}
+		if (session->proxy->draining && !session->txn) {
+			/* Its transaction is over; there shall not be another. */
+			say_and_hang_up(session, PST_REASON_shutdown);
+			return;
+		}
 		if (session->core.state != PST_SMTP_BODY && !pst_link_out(link, REPLY_ROOM))
 			break; /* on_room steps again */
 		pst_smtp_server_next(&session->core, pst_buf_span(&link->in), &used, &event);
@@ -630,7 +647,9 @@ static void step(struct pst_session *session)
 			break;
 	}
 	if (drained && link->end) {
-		pst_session_close(session, false);
+		/* It will say no more, but may still hear what we owe it. */
+		pst_buf_consume(&link->in, link->in.len);
+		hang_up(session, true);
 		return;
 	}
 	if (session->phase != PST_SESSION_OPEN)
