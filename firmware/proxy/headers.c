@@ -5,29 +5,66 @@
 
 #include "mail/header.h"
 
+/* Enough of a line to see whether it begins a field. */
+#define FRONT_BYTES 320
+
+/* The message's first bytes: of a header that was given up they may lie in both parts.
+ *  in  area: FRONT_BYTES, borrowed by the result */
+static struct pst_span front_of(const struct pst_message *message, uint8_t *area)
+{
+	uint32_t len = PST_MIN(message->header_len, FRONT_BYTES), more = 0;
+
+	if (len > 0)
+		memcpy(area, message->header, len);
+	if (message->first)
+		more = PST_MIN(message->first->len, FRONT_BYTES - len);
+	if (more > 0)
+		memcpy(area + len, message->first->data, more);
+	return (struct pst_span){area, len + more};
+}
+
+static struct pst_span take_line(struct pst_span *rest)
+{
+	int64_t end = pst_span_find(*rest, '\n');
+	struct pst_span line = pst_span_sub(*rest, 0, end < 0 ? rest->len : (uint32_t)end + 1);
+
+	*rest = pst_span_sub(*rest, line.len, rest->len);
+	return line;
+}
+
 void pst_headers_look(struct pst_message *message, struct pst_facts *facts,
 		      struct pst_span hostname)
 {
 	struct pst_span header = pst_message_header(message), rest = header;
 	struct pst_mail_field field;
-	uint8_t *area = message->header;
+	uint8_t *area = message->header, front[FRONT_BYTES];
 	uint32_t kept = 0;
 
+	if (!pst_mail_field_starts(front_of(message, front)))
+		facts->set |= PST_FACT_NO_HEADER;
 	if (message->header_unseen) {
 		facts->set |= PST_FACT_HEADER_UNSEEN;
 		return;
 	}
-	if (!pst_mail_field_starts(header))
-		facts->set |= PST_FACT_NO_HEADER;
 	facts->hop_count = 0;
-	while (pst_mail_header_next(&rest, &field)) {
-		if (pst_mail_field_forged(&field, hostname))
-			continue;
-		if (pst_span_eq_nocase(field.name, PST_SPAN("Received")))
-			facts->hop_count++;
-		if (&area[kept] != field.whole.at)
-			memmove(&area[kept], field.whole.at, field.whole.len);
-		kept += field.whole.len;
+	while (rest.len > 0 && !pst_span_starts_nocase(rest, PST_SPAN("\r\n"))) {
+		struct pst_span piece;
+
+		if (pst_mail_header_next(&rest, &field)) {
+			if (pst_mail_field_forged(&field, hostname))
+				continue;
+			if (pst_span_eq_nocase(field.name, PST_SPAN("Received")))
+				facts->hop_count++;
+			piece = field.whole;
+		} else if (facts->set & PST_FACT_NO_HEADER) {
+			break;
+		} else {
+			/* No field, but many readers behind us go on with what follows. */
+			piece = take_line(&rest);
+		}
+		if (&area[kept] != piece.at)
+			memmove(&area[kept], piece.at, piece.len);
+		kept += piece.len;
 	}
 	if (rest.len > 0 && &area[kept] != rest.at)
 		memmove(&area[kept], rest.at, rest.len);
@@ -151,13 +188,14 @@ static int put_received(struct pst_buf *out, const struct pst_facts *facts,
 int pst_headers_write(struct pst_message *message, const struct pst_facts *facts,
 		      const struct pst_trace *trace)
 {
+	uint8_t front[FRONT_BYTES];
 	struct pst_buf out;
 	int ret = pst_message_trace(message, &out);
 
 	ret = ret ? ret : put_received(&out, facts, trace);
 	/* What follows is no header: without an empty line our fields would take it for one. */
-	if (!ret && (facts->set & PST_FACT_NO_HEADER) && !(facts->set & PST_FACT_HEADER_UNSEEN) &&
-	    !pst_span_starts_nocase(pst_message_header(message), PST_SPAN("\r\n")))
+	if (!ret && (facts->set & PST_FACT_NO_HEADER) &&
+	    !pst_span_starts_nocase(front_of(message, front), PST_SPAN("\r\n")))
 		ret = pst_buf_put_text(&out, "\r\n");
 	if (!ret)
 		pst_message_trace_done(message, &out);
