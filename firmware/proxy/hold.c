@@ -20,7 +20,11 @@ void pst_hold_init(struct pst_hold *hold, struct pst_mem *mem, uint64_t shared_b
 {
 	uint32_t shared_max = (uint32_t)(shared_bytes / PST_PAGE_BYTES);
 
-	*hold = (struct pst_hold){.mem = mem, .shared_max = shared_max};
+	*hold = (struct pst_hold){
+		.mem = mem,
+		.shared_max = shared_max,
+		.shared_bound = shared_max,
+	};
 	pst_pool_init(&hold->pages, "page", mem, sizeof(struct pst_page),
 		      shared_max + transaction_count_max * OWN_PAGES, 16);
 }
@@ -29,6 +33,13 @@ void pst_hold_fini(struct pst_hold *hold)
 {
 	PST_BUG_ON(hold->shared_used > 0);
 	pst_pool_fini(&hold->pages);
+}
+
+void pst_hold_limit(struct pst_hold *hold, uint64_t shared_bytes)
+{
+	uint64_t wanted = shared_bytes / PST_PAGE_BYTES;
+
+	hold->shared_max = (uint32_t)PST_MIN(wanted, hold->shared_bound);
 }
 
 static uint32_t beyond_reserve(uint32_t count)

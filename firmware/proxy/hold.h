@@ -28,7 +28,7 @@ struct pst_page {
 struct pst_hold {
 	struct pst_pool pages;
 	struct pst_mem *mem;
-	uint32_t shared_max;
+	uint32_t shared_max, shared_bound; /* now; as it was made */
 	uint32_t shared_used;
 };
 
@@ -44,6 +44,8 @@ uint64_t pst_hold_bound(uint64_t shared_bytes, uint32_t transaction_count_max);
 void pst_hold_init(struct pst_hold *hold, struct pst_mem *mem, uint64_t shared_bytes,
 		   uint32_t transaction_count_max);
 void pst_hold_fini(struct pst_hold *hold);
+/* From now on at most so much is shared; never more than at first. What is kept stays. */
+void pst_hold_limit(struct pst_hold *hold, uint64_t shared_bytes);
 
 /* Could `count` pages more be charged now, without the overdraft? */
 bool pst_share_has_room(const struct pst_share *share, uint32_t count);

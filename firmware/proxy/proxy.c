@@ -293,11 +293,11 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	};
 	if (pst_ledger_init(&proxy->ledger, env->mem, key, conf->ledger_count_max) < 0)
 		goto no_ledger;
+	/* The order of the turn's end: flush, then free what was closed while flushing. */
+	pst_links_init(&proxy->links, env->loop);
 	if (pst_relay_new(&relay_env, relay_count_max(conf), &proxy->relay) < 0)
 		goto no_relay;
 	make_pools(proxy);
-	/* The order of the turn's end: flush, then free what was closed while flushing. */
-	pst_links_init(&proxy->links, env->loop);
 	proxy->hook.on_turn_end = on_turn_end;
 	pst_loop_hook(env->loop, &proxy->hook);
 	proxy->txns.env = &proxy->env;
@@ -312,6 +312,7 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	return 0;
 
 no_relay:
+	pst_links_fini(&proxy->links);
 	pst_ledger_fini(&proxy->ledger);
 no_ledger:
 	pst_clients_fini(&proxy->clients);
@@ -322,13 +323,14 @@ no_clients:
 
 int pst_proxy_reload(struct pst_proxy *proxy, struct pst_proxy_conf *conf, struct pst_addr *failed)
 {
-	int ret = open_listeners(proxy, conf, failed);
+	int ret = proxy->draining ? 0 : open_listeners(proxy, conf, failed);
 
 	if (ret < 0) {
 		close_listeners(proxy, proxy->conf);
 		return ret;
 	}
-	close_listeners(proxy, conf);
+	close_listeners(proxy, proxy->draining ? NULL : conf);
+	pst_hold_limit(&proxy->hold, conf->hold_pool_bytes);
 	pst_relay_probe(proxy->relay, &conf->relay);
 	pst_proxy_conf_unref(proxy->conf);
 	proxy->conf = conf;
