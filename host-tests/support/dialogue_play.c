@@ -341,6 +341,16 @@ static void connect_client(struct running *run, uint32_t number, const char *wor
 	};
 }
 
+/* Whatever comes from now on is not looked at. */
+static void take_all(struct running *run)
+{
+	struct pst_peer *peer = client(run, run->step->who);
+
+	peer->deaf = false;
+	settle(run);
+	peer->looked = peer->in.len;
+}
+
 static void play_client(struct running *run)
 {
 	const char *words = (const char *)run->step->text.at;
@@ -360,8 +370,10 @@ static void play_client(struct running *run)
 		client(run, number)->deaf = true;
 	else if (strcmp(words, "hear") == 0)
 		client(run, number)->deaf = false;
+	else if (strcmp(words, "forget") == 0)
+		take_all(run);
 	else
-		stop(run, "clients connect, close, reset, shut, go deaf and hear", PST_SPAN_NONE);
+		stop(run, "what shall the client do?", PST_SPAN_NONE);
 }
 
 /* --- the internal side ------------------------------------------------------------------------ */
@@ -461,10 +473,8 @@ static void play_server(struct running *run)
 
 static struct pst_inside_message *next_taken(struct pst_inside *inside)
 {
-	uint32_t seen = 0;
-
 	for (uint32_t i = 0; i < inside->message_count; i++)
-		if (inside->messages[i]->taken && seen++ == inside->seen_count)
+		if (inside->messages[i]->taken == inside->seen_count + 1)
 			return inside->messages[i];
 	return NULL;
 }

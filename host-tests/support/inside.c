@@ -107,8 +107,8 @@ static void book(struct pst_inside_conn *conn, uint8_t class)
 		}
 		break;
 	case DOT:
-		conn->message->taken = class == 2;
-		conn->inside->taken_count += conn->message->taken;
+		if (class == 2)
+			conn->message->taken = ++conn->inside->taken_count;
 		conn->message = NULL;
 		forget_envelope(conn);
 		break;

@@ -27,7 +27,7 @@ struct pst_inside_rule {
 struct pst_inside_message {
 	struct pst_bytes envelope; /* "<from> PARAMETERS to <rcpt> <rcpt>" */
 	struct pst_bytes wire;     /* as it came, without the dot line */
-	bool taken;                /* 2xx was said */
+	uint32_t taken;            /* 2xx was said: counted from 1, in that order */
 	bool whole;                /* the dot has come */
 };
 
