@@ -244,6 +244,8 @@ RCPT_LINE = re.compile(r'X-Rcpt-Args: <([^>]*)>')
 
 
 def count_lines(path, part):
+    if not os.path.exists(path):
+        return 0
     with open(path, 'rb') as stream:
         return sum(part in line for line in stream)
 

@@ -57,7 +57,7 @@ class Bench:
         self.directory = os.path.join(options.out, 'work')
         self.results = {'machine': machine(), 'rounds': self.plan.rounds, 'quick': options.quick}
         self.limits = []
-        self.skipped = []
+        self.troubles = []
 
     def rig(self):
         return rigs.Rig(self.postern, self.directory)
@@ -236,18 +236,18 @@ class Bench:
             try:
                 getattr(self, part)()
             except (gauge.Unavailable, rigs.Peers.Unavailable) as reason:
-                self.skipped.append('%s: %s' % (part, reason))
-            except rigs.Broken as reason:
-                self.skipped.append('%s: BROKEN: %s' % (part, reason))
+                self.troubles.append('SKIPPED %s: %s' % (part, reason))
+            except (rigs.Broken, OSError) as reason:
+                self.troubles.append('BROKEN %s: %s' % (part, reason))
         shutil.rmtree(self.directory, ignore_errors=True)
         self.results['limits'] = self.limits
-        self.results['skipped'] = self.skipped
+        self.results['troubles'] = self.troubles
         os.makedirs(self.out, exist_ok=True)
         with open(os.path.join(self.out, 'bench.json'), 'w') as out:
             json.dump(self.results, out, indent=1)
             out.write('\n')
         missed = [limit for limit in self.limits if not limit['kept']]
-        return 1 if missed or self.skipped else 0
+        return 1 if missed or self.troubles else 0
 
 
 PARTS = ('load', 'calls', 'instructions', 'memory', 'count')

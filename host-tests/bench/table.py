@@ -13,8 +13,8 @@ def show(results):
         print('%-6s %-60s %8s of at most %s %s' % (
             'ok' if limit['kept'] else 'MISSED', limit['name'], number(limit['value']),
             number(limit['most']), limit['unit']))
-    for reason in results['skipped']:
-        print('SKIPPED ' + reason)
+    for trouble in results['troubles']:
+        print(trouble)
 
 
 def number(value):
