@@ -212,6 +212,15 @@ static const char *parse_certificates(mbedtls_x509_crt *chain, struct pst_span p
 	return NULL;
 }
 
+static bool has_word(struct pst_span text, struct pst_span word)
+{
+	for (uint32_t i = 0; i + word.len <= text.len; i++) {
+		if (pst_span_eq(pst_span_sub(text, i, word.len), word))
+			return true;
+	}
+	return false;
+}
+
 static const char *parse_key(mbedtls_pk_context *key, struct pst_span pem)
 {
 	uint8_t *text = copy_pem(pem);
@@ -222,7 +231,7 @@ static const char *parse_key(mbedtls_pk_context *key, struct pst_span pem)
 	ret = mbedtls_pk_parse_key(key, text, (size_t)pem.len + 1, NULL, 0, mbedtls_psa_get_random,
 		MBEDTLS_PSA_RANDOM_STATE);
 	forget_pem(text, pem);
-	if (ret == MBEDTLS_ERR_PK_PASSWORD_REQUIRED)
+	if (ret && has_word(pem, PST_SPAN("ENCRYPTED")))
 		return "the key is encrypted; a server needs it without a passphrase";
 	return ret ? "no private key in PEM form is in it" : NULL;
 }

@@ -39,6 +39,12 @@ static inline uint64_t world_wall_ms(void *clock)
 
 static inline void world_open(struct world *world, uint64_t seed)
 {
+	static bool is_open;
+
+	/* A test that failed has left its own. */
+	if (is_open && world->env.mem)
+		pst_crypto_mbedtls_close();
+	is_open = true;
 	pst_alloc_fail_init(&world->alloc);
 	pst_rng_seed_init(&world->rng, seed);
 	world->wall_s = WALL_S;
@@ -55,6 +61,7 @@ static inline void world_open(struct world *world, uint64_t seed)
 static inline void world_close(struct world *world)
 {
 	pst_crypto_mbedtls_close();
+	world->env.mem = NULL;
 	assert_int_equal(world->alloc.block_count, 0);
 	assert_int_equal(world->alloc.byte_count, 0);
 }
