@@ -340,7 +340,7 @@ static void on_xclient_reply(struct pst_relay_tx *tx, const struct pst_smtp_clie
 {
 	struct pst_relay_conn *conn = tx->conn;
 
-	if (tx->xclient == PST_XCLIENT_SENT && reply->code == 220 &&
+	if (tx->xclient == PST_XCLIENT_SENT && reply->code / 100 == 2 &&
 	    pst_relay_conn_hello(conn, true) == 0) {
 		tx->xclient = PST_XCLIENT_HELLO;
 		pst_relay_conn_arm(conn);

@@ -11,7 +11,6 @@ static const uint16_t POSITIVE[PST_SMTP_CMD_COUNT] = {
 	[PST_SMTP_CMD_GREETING] = 220,
 	[PST_SMTP_CMD_DATA] = 354,
 	[PST_SMTP_CMD_STARTTLS] = 220,
-	[PST_SMTP_CMD_XCLIENT] = 220,
 };
 
 void pst_smtp_client_init(struct pst_smtp_client *core)

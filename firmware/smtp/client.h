@@ -72,8 +72,8 @@ int pst_smtp_client_lhlo(struct pst_smtp_client *core, struct pst_buf *out, stru
  * 512 octets. What is unknown, or too long to fit, is [UNAVAILABLE]. */
 int pst_smtp_client_xforward(struct pst_smtp_client *core, struct pst_buf *out,
 			     const struct pst_smtp_identity *identity) PST_MUST_CHECK;
-/* The same by XCLIENT, with core->caps.xclient. Behind its 220 the session is as new: EHLO follows
- * (Postfix XCLIENT_README). */
+/* The same by XCLIENT, with core->caps.xclient. Behind its 220 (some say 250) the session is as new:
+ * EHLO follows (Postfix XCLIENT_README). */
 int pst_smtp_client_xclient(struct pst_smtp_client *core, struct pst_buf *out,
 			    const struct pst_smtp_identity *identity) PST_MUST_CHECK;
 /*  in  mailbox: without brackets, empty for the null path
