@@ -14,7 +14,8 @@
 
 #define WARM_MS 10000   /* until the connections of the first look at the servers are gone */
 #define REST_MS 1000000 /* until everything unfinished has met its deadline */
-#define STUCK_MS 400000 /* within which a client that owes nothing must hear something */
+#define STUCK_MS 4000000 /* within which a client that owes nothing must hear something */
+#define HURRY_MS 300     /* the same when one allocation alone failed */
 #define SHOWN_BYTES 400
 
 struct actor {
@@ -258,18 +259,17 @@ static void play_state(struct running *run)
 
 /* --- the same with memory failing ------------------------------------------------------------- */
 
-/* The digit that the reply should begin with; 0: not the last line of a reply, or anything. */
+/* The digit that the reply should begin with; '?': any; 0: this is not its last line. */
 static char wanted_class(const struct pst_step *step)
 {
 	struct pst_span text = pst_bytes_from(&step->text, 0);
 
 	if (step->is_regex && text.len > 0 && text.at[0] == '^')
 		text = pst_span_sub(text, 1, text.len);
-	if (text.len < 3 || !pst_is_digit(text.at[0]))
+	if (text.len > 3 && pst_is_digit(text.at[1]) && text.at[3] == '-' &&
+	    step->kind == PST_STEP_LINE)
 		return 0;
-	if (text.len > 3 && text.at[3] == '-' && step->kind == PST_STEP_LINE)
-		return 0;
-	return (char)text.at[0];
+	return text.len > 0 && pst_is_digit(text.at[0]) ? (char)text.at[0] : '?';
 }
 
 static void leave(struct running *run, uint32_t number)
@@ -281,10 +281,18 @@ static void leave(struct running *run, uint32_t number)
 	pst_peer_end(actor->peer, PST_PEER_CLOSE);
 }
 
+static bool somebody_hangs(const struct running *run)
+{
+	for (uint32_t i = 0; i < run->server_count; i++)
+		for (struct pst_inside_conn *conn = run->servers[i]->conns; conn; conn = conn->next)
+			if (conn->hung || conn->peer->deaf || run->servers[i]->manual)
+				return true;
+	return false;
+}
+
 /* Hear a whole reply: an honest one, if it is not the file's. */
 static void play_loosely(struct running *run)
 {
-	struct actor *actor = &run->clients[run->step->who];
 	struct pst_peer *peer = client(run, run->step->who);
 	char wanted = wanted_class(run->step), got;
 	struct pst_span text;
@@ -294,7 +302,7 @@ static void play_loosely(struct running *run)
 	run->awaited = peer;
 	until(run, has_reply);
 	if (!has_reply(run))
-		pass(run, STUCK_MS);
+		pass(run, run->stage.plan.fail_on || somebody_hangs(run) ? STUCK_MS : HURRY_MS);
 	text = unheard(peer);
 	if (reply_len(text) == 0 && !has_end(run))
 		stop(run, "the client hears nothing and is not let go", text);
@@ -311,11 +319,12 @@ static void play_loosely(struct running *run)
 		from += (uint32_t)end + 1;
 	}
 	peer->looked += reply_len(text);
-	if (got == wanted)
+	if (got == wanted || wanted == '?')
 		return;
-	if (got == '5' || (wanted == '5' && got == '2'))
+	/* 555: what an internal server offers could not be learnt, and this client does not listen. */
+	if ((got == '5' && !pst_span_starts_nocase(text, PST_SPAN("555"))) ||
+	    (wanted == '5' && got == '2'))
 		stop(run, "not an honest reply", text);
-	(void)actor;
 	leave(run, run->step->who);
 }
 
@@ -436,6 +445,12 @@ static void play_heard(struct running *run)
 	}
 }
 
+static void hear(struct pst_inside *inside)
+{
+	for (struct pst_inside_conn *conn = inside->conns; conn; conn = conn->next)
+		conn->peer->deaf = false;
+}
+
 static void play_server(struct running *run)
 {
 	struct pst_inside *inside = server(run);
@@ -455,8 +470,8 @@ static void play_server(struct running *run)
 		pst_door_open(inside->door, true);
 	else if (strcmp(words, "forgive") == 0)
 		pst_inside_forgive(inside);
-	else if (strcmp(words, "hear") == 0 && inside->last)
-		inside->last->peer->deaf = false;
+	else if (strcmp(words, "hear") == 0)
+		hear(inside);
 	else if (strncmp(words, "connections ", 12) == 0) {
 		settle(run);
 		if (inside->conn_count != strtoul(words + 12, NULL, 10)) {
@@ -940,7 +955,7 @@ static void check_recovery(struct running *run)
 		pst_door_open(run->servers[i]->door, true);
 	}
 	pass(run, REST_MS);
-	if (pst_addr_parse(PST_SPAN("198.51.100.99"), &from) < 0)
+	if (pst_addr_parse(PST_SPAN("100.64.0.9"), &from) < 0)
 		abort();
 	peer = pst_stage_connect(&run->stage, &from, 0);
 	for (uint32_t i = 0; i < PST_COUNT(replies); i++) {
