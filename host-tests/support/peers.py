@@ -18,7 +18,12 @@ import subprocess
 import sys
 import tempfile
 
-PACKAGES = {'postfix': 'postfix', 'haproxy': 'haproxy', 'swaks': 'swaks', 'curl': 'curl'}
+# a peer's name -> the packages it is made of
+PACKAGES = {
+    'postfix': 'postfix', 'haproxy': 'haproxy', 'swaks': 'swaks', 'curl': 'curl',
+    'exim': 'exim4-daemon-light', 'opensmtpd': 'opensmtpd', 'msmtp': 'msmtp',
+    'dovecot': 'dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d', 'dkimpy': 'python3-dkim',
+}
 TOOLS = {
     'smtp-source': ('postfix', 'usr/sbin/smtp-source'),
     'smtp-sink': ('postfix', 'usr/sbin/smtp-sink'),
@@ -27,9 +32,18 @@ TOOLS = {
     'haproxy': ('haproxy', 'usr/sbin/haproxy'),
     'swaks': ('swaks', 'usr/bin/swaks'),
     'curl': ('curl', 'usr/bin/curl'),
+    'exim': ('exim', 'usr/sbin/exim4'),
+    'smtpd': ('opensmtpd', 'usr/sbin/smtpd'),
+    'smtpctl': ('opensmtpd', 'usr/sbin/smtpctl'),
+    'msmtp': ('msmtp', 'usr/bin/msmtp'),
+    'dovecot': ('dovecot', 'usr/sbin/dovecot'),
+    'dovecot-lmtp': ('dovecot', 'usr/lib/dovecot/lmtp'),
+    'dovecot-imap': ('dovecot', 'usr/lib/dovecot/imap'),
+    'dovecot-pop3': ('dovecot', 'usr/lib/dovecot/pop3'),
+    'dkimpy': ('dkimpy', 'usr/lib/python3/dist-packages/dkim/__init__.py'),
 }
 SYSTEM_FIRST = ('curl',)
-LIBRARIES = ('usr/lib/postfix', 'usr/lib/%s', 'lib/%s')
+LIBRARIES = ('usr/lib/postfix', 'usr/lib/dovecot', 'usr/lib/%s', 'lib/%s')
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
 
 
@@ -77,9 +91,9 @@ class Apt:
                               capture_output=True, text=True, env=environment,
                               stdin=subprocess.DEVNULL)
 
-    def download(self, package):
-        """The archive's file name of every .deb that `package` needs and the machine lacks."""
-        arguments = ['--no-install-recommends', '--reinstall', 'install', package]
+    def download(self, packages):
+        """The archive's file name of every .deb that they need and the machine lacks."""
+        arguments = ['--no-install-recommends', '--reinstall', 'install', *packages]
         wanted = self.run('--print-uris', *arguments)
         if wanted.returncode == 0:
             done = self.run('--download-only', *arguments)
@@ -87,7 +101,7 @@ class Apt:
                 names = re.findall(r"^'[^']*' (\S+\.deb) ", wanted.stdout, re.M)
                 return [os.path.join(self.archives, name) for name in names]
             wanted = done
-        raise Unavailable('apt cannot get %s: %s' % (package, wanted.stderr.strip()[-300:]))
+        raise Unavailable('apt cannot get %s: %s' % (' '.join(packages), wanted.stderr.strip()[-300:]))
 
 
 def user_name():
@@ -115,6 +129,9 @@ class Peers:
         self.triplet = os.path.basename(os.path.dirname(
             (glob.glob('/usr/lib/*-linux-*/libc.so.6') + ['/usr/lib/none/x'])[0]))
         self.known = {}
+
+    def package_of(self, tool):
+        return TOOLS[tool][0]
 
     def root(self, package):
         return os.path.join(self.directory, package)
@@ -173,9 +190,9 @@ class Peers:
         work = tempfile.mkdtemp(prefix='.fetch-', dir=self.cache)
         try:
             try:
-                files = Apt(work, private_lists=False).download(package)
+                files = Apt(work, private_lists=False).download(PACKAGES[package].split())
             except Unavailable:
-                files = Apt(work, private_lists=True).download(package)
+                files = Apt(work, private_lists=True).download(PACKAGES[package].split())
             fresh = os.path.join(work, 'debs')
             os.mkdir(fresh)
             for path in files:

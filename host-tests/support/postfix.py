@@ -5,13 +5,12 @@ machine's (they have the users that Postfix wants). Nothing outside the instance
 nothing but its own process group is ended. Mail for `inside` lands in a Maildir; any other
 recipient that Postfix is willing to relay goes to `outside`, a port that stands for the Internet.
 """
-import grp
 import os
 import pwd
-import shutil
 
+from . import private
 from .harness import Skip, check
-from .proc import wait_listening
+from .proc import wait_listening, wait_until
 
 SERVICES = """\
 pickup unix n - n 60 1 pickup
@@ -40,30 +39,6 @@ QUEUES = ('active', 'bounce', 'corrupt', 'defer', 'deferred', 'flush', 'hold', '
 USER, GROUP, MAILBOX_USER = 'postfix', 'postdrop', 'nobody'
 
 
-def _accounts(directory):
-    """Copies of passwd and group with Postfix's users; (paths, uid, gid of postdrop)."""
-    uids = {p.pw_uid for p in pwd.getpwall()} | {g.gr_gid for g in grp.getgrall()}
-    free = (n for n in range(64000, 65000) if n not in uids)
-    passwd, group = os.path.join(directory, 'passwd'), os.path.join(directory, 'group')
-    shutil.copy('/etc/passwd', passwd)
-    shutil.copy('/etc/group', group)
-    try:
-        uid = pwd.getpwnam(USER).pw_uid
-    except KeyError:
-        uid = next(free)
-        with open(passwd, 'a') as out:
-            out.write('%s:x:%d:%d::/nonexistent:/usr/sbin/nologin\n' % (USER, uid, uid))
-        with open(group, 'a') as out:
-            out.write('%s:x:%d:\n' % (USER, uid))
-    try:
-        gid = grp.getgrnam(GROUP).gr_gid
-    except KeyError:
-        gid = next(free)
-        with open(group, 'a') as out:
-            out.write('%s:x:%d:\n' % (GROUP, gid))
-    return passwd, group, uid, gid
-
-
 class Postfix:
     def __init__(self, context, inside='example.org', outside=None, settings=()):
         if os.geteuid() != 0:
@@ -75,14 +50,12 @@ class Postfix:
         self.maildir = os.path.join(self.directory, 'mail', 'box')
         self.log_path = os.path.join(self.directory, 'log')
         self._write(inside, outside, settings, argv[0], environment)
-        passwd, group, uid, gid = _accounts(self.directory)
-        self._make_directories(uid, gid)
-        script = ('mount --bind "$1" /etc/passwd && mount --bind "$2" /etc/group && '
-                  'shift 2 && exec "$@"')
-        self.proc = context.process(
-            ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh',
-             passwd, group, *argv, '-d', '-c', os.path.join(self.directory, 'etc')],
-            env=environment, name='postfix')
+        accounts = private.Accounts(self.directory, users=[USER], groups=[GROUP])
+        self._make_directories(accounts.ids[USER], accounts.ids[GROUP])
+        self._run = lambda command: private.argv(
+            [*command, '-c', os.path.join(self.directory, 'etc')], accounts)
+        self.context = context
+        self.proc = context.process(self._run([*argv, '-d']), env=environment, name='postfix')
         check(wait_listening(self.port.host, self.port.number, 15),
               'Postfix does not listen: %s %s', self.proc.text, self.log)
 
@@ -102,6 +75,21 @@ class Postfix:
             with open(os.path.join(new, name), 'rb') as stream:
                 result.append(stream.read())
         return result
+
+    def retry(self):
+        """What waits in the queue is tried again now."""
+        argv, environment = self.context.tool('postqueue')
+        done = self.context.process(self._run([*argv, '-f']), env=environment)
+        check(done.wait(10) == 0, 'postqueue -f: %s', done.text)
+
+    def is_deferred(self, seconds=15):
+        """Waits until all that is queued has been tried in vain."""
+        def ask():
+            held = {name: sum(len(files) for _, _, files in os.walk(
+                os.path.join(self.directory, 'queue', name)))
+                    for name in ('incoming', 'active', 'deferred')}
+            return held['deferred'] and not held['incoming'] and not held['active']
+        return wait_until(ask, seconds)
 
     def queue_count(self):
         return sum(len(files) for name in ('incoming', 'active', 'deferred', 'maildrop')
