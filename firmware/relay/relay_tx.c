@@ -108,12 +108,15 @@ static bool wants_xforward(struct pst_relay_tx *tx)
 	return false;
 }
 
-/* The better way: the internal server then treats our client as its own. */
+/* The better way: the internal server then treats our client as its own. One that takes no address
+ * by it would be told nothing for two more round trips. */
 static bool wants_xclient(const struct pst_relay_tx *tx)
 {
+	const struct pst_smtp_caps *caps = &tx->conn->core.caps;
+
 	return tx->route->pass == PST_RELAY_PASS_AUTO &&
 	       tx->identity.client.family != PST_FAMILY_NONE &&
-	       (tx->conn->core.caps.set & PST_SMTP_CAP_XCLIENT);
+	       (caps->set & PST_SMTP_CAP_XCLIENT) && (caps->xclient & PST_SMTP_XFORWARD_ADDR);
 }
 
 /* Put the next command of the envelope.
