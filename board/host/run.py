@@ -19,6 +19,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 CONF = 'board/host/postern.conf'
 MAILDIR = 'build/run/maildir'
+STATE = 'build/run'
 INTERNAL_SIDE = '127.0.0.1:2526'
 READY_SECONDS = 10
 END_SECONDS = 60
@@ -121,7 +122,7 @@ def main():
     try:
         for name, arguments in (
                 ('sink', ['sink', '--listen', INTERNAL_SIDE, '--maildir', MAILDIR]),
-                ('postern', ['run', '-c', CONF])):
+                ('postern', ['run', '-c', CONF, '-o', 'tls state %s' % os.path.join(TOP, STATE)])):
             children.append(Child(name, [binary, *arguments], events))
             wait_ready(children[-1], events)
         print(HINT % {'client': children[1].address, 'internal': INTERNAL_SIDE,

@@ -25,6 +25,7 @@ struct pst_app_args {
 	struct pst_span config_path;
 	struct pst_span lines[PST_APP_LINES_MAX];
 	uint32_t line_count;
+	bool live; /* check: talk to the internal servers, too */
 
 	struct pst_span sink_listen;
 	struct pst_span sink_maildir; /* a NUL stands behind it; empty: messages are thrown away */
@@ -58,6 +59,12 @@ struct pst_app_machine {
 	struct pst_addr locals[PST_APP_LOCALS_MAX];
 	uint32_t local_count;
 };
+
+/* Write a whole file or none, for nobody else to read; its folder is made if it is not there.
+ *  in  folder, path: a NUL stands behind each
+ *  ret 0 | -PST_E_ACCESS | -PST_E_NOENT | -PST_E_IO */
+int pst_app_write_file(struct pst_span folder, struct pst_span path, struct pst_span text)
+	PST_MUST_CHECK;
 
 void pst_app_machine_init(struct pst_app_machine *machine, struct pst_mem *mem);
 /*  in  report: gets the complaints; NULL writes them to stderr */

@@ -4,6 +4,7 @@
 
 #include "app/app.h"
 #include "app/outlet.h"
+#include "app/tls.h"
 #include "proxy/proxy.h"
 #include "relay/relay.h"
 
@@ -22,6 +23,9 @@
 
 /* Someone who has not been accepted yet: a half-open or a whole connection without data. */
 #define BACKLOG_BYTES 4096
+
+/* What the load of a configuration needs besides the generation it makes. */
+#define READING_BYTES (512 * 1024)
 
 /* Descriptors besides sockets: stdio, epoll, signals, log, a file being read at reload. */
 #define OTHER_DESCRIPTORS 16
@@ -48,8 +52,10 @@ struct pst_bound pst_bound_of(const struct pst_config *config)
 	const struct pst_proxy_conf *conf = &config->proxy;
 	uint32_t relay_count = relays_of(conf);
 	/* While a reload is read there are the old generation, the new one and its texts. */
-	uint64_t generations = 2 * pst_config_bytes(config) + 512 * 1024;
+	uint64_t generations = 2 * (pst_config_bytes(config) + config->attached_bytes) +
+			       READING_BYTES;
 	uint64_t ours = pst_proxy_bound(conf) + generations + PST_BOUND_LOG_RING +
+			pst_app_tls_bound(config, relay_count) +
 			(uint64_t)pst_bound_timers(config) * sizeof(void *);
 
 	return (struct pst_bound){

@@ -2,16 +2,22 @@
 
 #include "app/app.h"
 #include "app/bound.h"
+#include "app/tls.h"
+#include "loop/loop_epoll.h"
 
-static int load(struct pst_mem_system *memory, const struct pst_app_args *args,
-		struct pst_config **config)
-{
+struct job {
+	struct pst_mem_system memory;
 	struct pst_app_machine machine;
+	struct pst_config *config;
+};
+
+static int load(struct job *job, const struct pst_app_args *args)
+{
 	int status;
 
-	pst_mem_system_init(memory);
-	pst_app_machine_init(&machine, &memory->mem);
-	status = pst_app_load(&machine, args, NULL, 1, config);
+	pst_mem_system_init(&job->memory);
+	pst_app_machine_init(&job->machine, &job->memory.mem);
+	status = pst_app_load(&job->machine, args, NULL, 1, &job->config);
 	if (status == -PST_E_NOMEM)
 		pst_app_complain("out of memory while reading the configuration\n");
 	return status ? PST_EXIT_BAD : PST_EXIT_GOOD;
@@ -19,14 +25,31 @@ static int load(struct pst_mem_system *memory, const struct pst_app_args *args,
 
 int pst_app_check(const struct pst_app_args *args)
 {
-	struct pst_mem_system memory;
-	struct pst_config *config;
-	struct pst_bound bound;
+	struct job job;
+	struct pst_app_tls tls;
+	struct pst_bound bound = {0};
+	struct pst_epoll clock;
+	int status;
 
-	if (load(&memory, args, &config))
+	if (load(&job, args))
 		return PST_EXIT_BAD;
-	bound = pst_bound_of(config);
-	pst_proxy_conf_unref(&config->proxy);
+	status = pst_epoll_init(&clock);
+	if (status) {
+		pst_app_complain("%s\n", pst_strerror(status));
+		return PST_EXIT_BAD;
+	}
+	status = pst_app_tls_open(&tls, &job.machine, &job.memory, &clock.poller);
+	if (status == 0) {
+		status = pst_app_tls_attach(&tls, job.config, PST_APP_TLS_TRY, NULL);
+		bound = pst_bound_of(job.config);
+	}
+	if (status && status != -PST_E_SYNTAX)
+		pst_app_complain("TLS: %s\n", pst_strerror(status));
+	pst_proxy_conf_unref(&job.config->proxy);
+	pst_app_tls_close(&tls);
+	pst_epoll_fini(&clock);
+	if (status)
+		return PST_EXIT_BAD;
 	pst_app_print(STDOUT_FILENO, "%.*s: good\n", (int)args->config_path.len,
 		      (const char *)args->config_path.at);
 	pst_bound_print(STDOUT_FILENO, &bound);
@@ -42,12 +65,11 @@ static void to_stdout(struct pst_config_writer *self, struct pst_span text)
 int pst_app_show(const struct pst_app_args *args)
 {
 	struct pst_config_writer writer = {to_stdout};
-	struct pst_mem_system memory;
-	struct pst_config *config;
+	struct job job;
 
-	if (load(&memory, args, &config))
+	if (load(&job, args))
 		return PST_EXIT_BAD;
-	pst_config_show(config, &writer);
-	pst_proxy_conf_unref(&config->proxy);
+	pst_config_show(job.config, &writer);
+	pst_proxy_conf_unref(&job.config->proxy);
 	return PST_EXIT_GOOD;
 }

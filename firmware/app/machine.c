@@ -3,6 +3,7 @@
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@ static int status_of(int error)
 		return -PST_E_NOENT;
 	case EACCES:
 	case EPERM:
+	case EROFS:
 		return -PST_E_ACCESS;
 	case ENOMEM:
 		return -PST_E_NOMEM;
@@ -70,6 +72,47 @@ static void file_done(struct pst_config_reader *self, struct pst_span text)
 	struct pst_app_machine *machine = PST_CONTAINER(self, struct pst_app_machine, reader);
 
 	pst_mem_free(machine->mem, (void *)(uintptr_t)text.at, PST_CONFIG_FILE_BYTES_MAX + 1);
+}
+
+static int write_all(int fd, struct pst_span text)
+{
+	while (text.len) {
+		ssize_t done = write(fd, text.at, text.len);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+			return status_of(errno);
+		text = pst_span_sub(text, (uint32_t)done, text.len);
+	}
+	return fsync(fd) ? status_of(errno) : 0;
+}
+
+int pst_app_write_file(struct pst_span folder, struct pst_span path, struct pst_span text)
+{
+	static const char behind[] = ".new";
+	uint8_t area[1024 + sizeof(behind)];
+	struct pst_buf next;
+	int fd, status;
+
+	pst_buf_init(&next, area, sizeof(area) - 1);
+	if (pst_buf_put(&next, path) || pst_buf_put_text(&next, behind))
+		return -PST_E_RANGE;
+	area[next.len] = 0;
+	if (mkdir((const char *)folder.at, 0700) && errno != EEXIST)
+		return status_of(errno);
+	unlink((const char *)area);
+	fd = open((const char *)area, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return status_of(errno);
+	status = write_all(fd, text);
+	if (close(fd) && !status)
+		status = status_of(errno);
+	if (!status && rename((const char *)area, (const char *)path.at))
+		status = status_of(errno);
+	if (status)
+		unlink((const char *)area);
+	return status;
 }
 
 static bool address_of(const struct sockaddr *from, struct pst_addr *addr)

@@ -7,6 +7,7 @@
 #include "app/clock.h"
 #include "app/heap.h"
 #include "app/outlet.h"
+#include "app/tls.h"
 #include "net/net_kernel.h"
 #include "proxy/proxy.h"
 
@@ -21,6 +22,7 @@ struct run {
 	const struct pst_app_args *args;
 	struct pst_mem_system memory;
 	struct pst_app_machine machine;
+	struct pst_app_tls tls;
 	struct pst_log log;
 	uint8_t *ring_area;
 	struct pst_epoll epoll;
@@ -39,6 +41,8 @@ struct run {
 	struct pst_config *config;
 	uint32_t generation;
 	uint32_t stop_count;
+	bool polls;   /* the epoll descriptor is open */
+	bool tls_bad; /* at start */
 };
 
 /* --- reload -------------------------------------------------------------------------------- */
@@ -95,6 +99,12 @@ static void reload(struct run *run)
 
 	if (status) {
 		keep_old(run, status == -PST_E_NOMEM ? "out of memory" : "errors in it");
+		return;
+	}
+	status = pst_app_tls_attach(&run->tls, config, PST_APP_TLS_RUN, &report.report);
+	if (status) {
+		pst_proxy_conf_unref(&config->proxy);
+		keep_old(run, status == -PST_E_NOMEM ? "out of memory" : "errors in its TLS files");
 		return;
 	}
 	/* First what can fail and be taken back: the log's place, by staying at the old one. */
@@ -209,6 +219,24 @@ static void complain_listen(const struct pst_addr *address, int status)
 			 pst_strerror(status), hint);
 }
 
+/* Bad TLS files do not keep mail from flowing: it goes without them, and this is said loudly. */
+static bool make_tls(struct run *run)
+{
+	int status = pst_epoll_init(&run->epoll);
+
+	run->polls = status == 0;
+	if (status == 0)
+		status = pst_app_tls_open(&run->tls, &run->machine, &run->memory,
+					  &run->epoll.poller);
+	if (status == 0)
+		status = pst_app_tls_attach(&run->tls, run->config, PST_APP_TLS_RUN, NULL);
+	run->tls_bad = status == -PST_E_SYNTAX;
+	if (status == 0 || run->tls_bad)
+		return true;
+	pst_app_complain("TLS cannot be started: %s\n", pst_strerror(status));
+	return false;
+}
+
 /* Everything up to the proxy. What is made here is given back by free_parts. */
 static bool make_parts(struct run *run)
 {
@@ -216,7 +244,7 @@ static bool make_parts(struct run *run)
 	const struct pst_bound bound = pst_bound_of(run->config);
 
 	run->ring_area = pst_mem_alloc(&run->memory.mem, PST_BOUND_LOG_RING);
-	if (!run->ring_area || pst_epoll_init(&run->epoll)) {
+	if (!run->ring_area) {
 		pst_app_complain("out of memory\n");
 		return false;
 	}
@@ -300,6 +328,11 @@ static void tell_ready(struct run *run)
 	pst_log_span(&run->log, "listen", pst_buf_span(&text));
 	pst_log_u64(&run->log, "pid", (uint64_t)getpid());
 	pst_log_end(&run->log);
+	if (run->tls_bad)
+		pst_log_message(&run->log, PST_LOG_ERROR, "tls_files",
+				"bad TLS files: %s; `postern check` says what is wrong",
+				run->config->proxy.tls ? "no internal server can be verified"
+						       : "STARTTLS is not offered");
 }
 
 static void free_parts(struct run *run)
@@ -312,10 +345,12 @@ static void free_parts(struct run *run)
 		pst_outlet_close(&run->outlet);
 		pst_signals_close(&run->epoll, &run->signals);
 		pst_loop_fini(&run->loop);
-		pst_epoll_fini(&run->epoll);
 	}
 	pst_mem_free(mem, run->ring_area, PST_BOUND_LOG_RING);
 	pst_proxy_conf_unref(&run->config->proxy);
+	pst_app_tls_close(&run->tls);
+	if (run->polls)
+		pst_epoll_fini(&run->epoll);
 }
 
 int pst_app_run(const struct pst_app_args *args)
@@ -332,11 +367,12 @@ int pst_app_run(const struct pst_app_args *args)
 		pst_app_complain("not started; `postern check` shows the same\n");
 		return PST_EXIT_BAD;
 	}
-	good = make_parts(&run) && make_log(&run) && make_proxy(&run);
+	good = make_tls(&run) && make_parts(&run) && make_log(&run) && make_proxy(&run);
 	if (good) {
 		tell_ready(&run);
 		pst_loop_run(&run.loop);
 		pst_log_begin(&run.log, PST_LOG_INFO, "end");
+		pst_log_u64(&run.log, "turn_ms_longest", run.loop.turn_ms_max);
 		pst_log_end(&run.log);
 	}
 	free_parts(&run);

@@ -19,6 +19,8 @@ static void release(struct pst_proxy_conf *proxy)
 {
 	struct pst_config *config = pst_config_of(proxy);
 
+	if (config->on_release)
+		config->on_release(config);
 	pst_config_arena_free(&config->arena);
 	pst_mem_free(config->arena.mem, config, sizeof(*config));
 }
@@ -340,6 +342,7 @@ static void finish(struct pst_config_build *build)
 	finish_trust(build);
 	finish_entries(build);
 	finish_routes(build);
+	pst_config_finish_tls(build);
 	check_loops(build);
 	check_sizes(build);
 }

@@ -69,6 +69,32 @@ struct pst_config_env {
 
 enum pst_config_log { PST_CONFIG_LOG_STDERR, PST_CONFIG_LOG_FILE, PST_CONFIG_LOG_SYSLOG };
 
+enum pst_config_tls_mode {
+	PST_CONFIG_TLS_AUTO, /* with the certificates given, else with one of our own making */
+	PST_CONFIG_TLS_OFF,
+};
+
+#define PST_CONFIG_TLS_PAIRS_MAX 8
+#define PST_CONFIG_TLS_STATE "/var/lib/postern"
+
+/* Files of certificates and keys, all PEM. Every name has a NUL behind it and is empty if it was not
+ * given. Reading them is not the language's business: whoever does it says by `file` and `line`
+ * where a bad one was named. */
+struct pst_config_tls {
+	enum pst_config_tls_mode mode;
+	struct pst_config_tls_pair {
+		struct pst_span certificate;
+		struct pst_span key; /* may be the same file */
+		struct pst_span file;
+		uint32_t line;
+	} pairs[PST_CONFIG_TLS_PAIRS_MAX];
+	uint32_t pair_count;
+	struct pst_span state; /* folder where a certificate of our own making is kept */
+	struct pst_span ca;
+	struct pst_span ca_file;
+	uint32_t ca_line;
+};
+
 struct pst_config_arena {
 	struct pst_mem *mem;
 	void *chunks;
@@ -80,6 +106,11 @@ struct pst_config {
 	struct pst_proxy_conf proxy;
 	enum pst_config_log log;
 	struct pst_span log_path; /* of a file or socket, with a NUL behind it; empty for stderr */
+	struct pst_config_tls tls;
+	/* Set by whoever hangs something onto the generation (proxy.tls, proxy.relay.tls); called when
+	 * it goes, may be NULL. */
+	void (*on_release)(struct pst_config *config);
+	uint64_t attached_bytes; /* memory of what was hung onto it */
 	struct pst_config_arena arena;
 };
 

@@ -74,6 +74,11 @@ struct pst_span pst_config_value_text(const struct pst_config_option *option, ui
 			if (c->value == value)
 				return pst_span_text(c->name);
 		PST_BUG_ON(true);
+		break;
+	case PST_CONFIG_PATH:
+	case PST_CONFIG_NAME:
+	case PST_CONFIG_PINS:
+		PST_BUG_ON(true);
 	}
 	return pst_buf_span(&text);
 }

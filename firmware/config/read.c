@@ -1,5 +1,3 @@
-#include <string.h>
-
 #include "config/table_priv.h"
 #include "config/value_priv.h"
 
@@ -58,7 +56,8 @@ static bool read_pairs(struct pst_config_build *build, const struct pst_config_d
 			pst_config_missing(build, directive, "a value is missing");
 			return false;
 		}
-		if (!pst_config_read_value(build, option, &build->words[i + 1], &value))
+		if (!pst_config_is_text(option) &&
+		    !pst_config_read_value(build, option, &build->words[i + 1], &value))
 			return false;
 		bit = 1u << (uint32_t)(option - directive->options);
 		if (*seen & bit) {
@@ -71,7 +70,10 @@ static bool read_pairs(struct pst_config_build *build, const struct pst_config_d
 		    !pst_config_give(build, directive, (uint32_t)(option - directive->options),
 				     &word->place))
 			return false;
-		pst_config_store(base + option->offset, option->width, value);
+		if (!pst_config_is_text(option))
+			pst_config_store(base + option->offset, option->width, value);
+		else if (!pst_config_read_text(build, option, &build->words[i + 1], base))
+			return false;
 	}
 	return true;
 }
@@ -90,7 +92,7 @@ void pst_config_read_options(struct pst_config_build *build,
 
 /* --- words that are names, addresses and networks ------------------------------------------ */
 
-static struct pst_span lower_copy(struct pst_config_build *build, struct pst_span text)
+struct pst_span pst_config_lower_copy(struct pst_config_build *build, struct pst_span text)
 {
 	struct pst_span copy = pst_config_copy(build, &build->config->arena, text);
 	uint8_t *at = (uint8_t *)(uintptr_t)copy.at;
@@ -193,10 +195,6 @@ static bool read_endpoint(struct pst_config_build *build, const struct pst_confi
 					 ? "the port is missing; write [%.*s]:25"
 					 : "the port is missing; write %.*s:25",
 				 PST_CONFIG_TEXT(text));
-	else if (starts(text, PST_SPAN("lmtp:")))
-		pst_config_error(build, &word->place,
-				 "LMTP is not supported; write the address of "
-				 "an SMTP server");
 	else
 		pst_config_error(build, &word->place,
 				 "\"%.*s\" is not an address with a port; "
@@ -229,10 +227,15 @@ void pst_config_read_listen(struct pst_config_build *build,
 			    const struct pst_config_directive *directive)
 {
 	struct pst_proxy_conf *conf = &build->config->proxy;
+	const struct pst_config_word *last = &build->words[build->word_count - 1];
+	bool tls = pst_span_eq(last->text, PST_SPAN("tls"));
+	uint32_t end = build->word_count - tls;
 
-	if (build->word_count < 2)
+	if (end < 2)
 		pst_config_missing(build, directive, "an address is missing");
-	for (uint32_t i = 1; i < build->word_count; i++) {
+	if (tls && !build->listener_tls.file)
+		build->listener_tls = last->place;
+	for (uint32_t i = 1; i < end; i++) {
 		const struct pst_config_word *word = &build->words[i];
 		struct pst_addr addr;
 		uint32_t same = 0;
@@ -258,6 +261,7 @@ void pst_config_read_listen(struct pst_config_build *build,
 			return;
 		}
 		build->listener_places[conf->listener_count] = word->place;
+		conf->listener_tls[conf->listener_count] = tls;
 		conf->listeners[conf->listener_count++] = addr;
 	}
 }
@@ -300,7 +304,7 @@ static bool read_domain(struct pst_config_build *build, const struct pst_config_
 				 PST_CONFIG_TEXT(item->place.file->name), item->place.line);
 		return false;
 	}
-	*out = lower_copy(build, word->text);
+	*out = pst_config_lower_copy(build, word->text);
 	item = pst_config_item_add(build, &build->domains, &word->place);
 	if (item)
 		item->is.domain = *out;
@@ -356,11 +360,21 @@ static bool read_servers(struct pst_config_build *build,
 
 	for (; i < build->word_count && !looks_like_option(build->words[i].text); i++) {
 		const struct pst_config_word *word = &build->words[i];
+		struct pst_config_word bare = *word;
+		bool lmtp = starts(word->text, PST_SPAN("lmtp:"));
 		struct pst_config_item *item;
 		struct pst_addr addr;
 
-		if (!read_endpoint(build, word, &addr))
+		if (lmtp)
+			bare.text = pst_span_sub(word->text, 5, word->text.len);
+		if (!read_endpoint(build, &bare, &addr))
 			return false;
+		if (route->server_count > 0 && route->lmtp != lmtp) {
+			pst_config_error(build, &word->place,
+					 "a route speaks either SMTP or LMTP with all its servers");
+			return false;
+		}
+		route->lmtp = lmtp;
 		if (addr.port == 0) {
 			pst_config_error(build, &word->place, "port 0 cannot be connected to");
 			return false;
@@ -405,12 +419,16 @@ void pst_config_read_relay(struct pst_config_build *build,
 		return;
 	}
 	for (uint32_t i = 0; i < directive->option_count; i++)
-		pst_config_store((uint8_t *)&route + directive->options[i].offset,
-				 directive->options[i].width, directive->options[i].preset);
+		if (!pst_config_is_text(&directive->options[i]))
+			pst_config_store((uint8_t *)&route + directive->options[i].offset,
+					 directive->options[i].width,
+					 directive->options[i].preset);
 	if (!read_domains(build, directive, &route, to - 1) ||
 	    !read_servers(build, directive, &route, to + 1, &options) ||
 	    !read_pairs(build, directive, options, (uint8_t *)&route, &seen))
 		return;
+	pst_config_check_security(build, &route, &build->words[options],
+				  build->word_count - options);
 	if (build->route_count == PST_ROUTES_MAX) {
 		pst_config_error(build, &build->words[0].place, "more than %d `relay` lines",
 				 PST_ROUTES_MAX);
@@ -481,7 +499,7 @@ static void read_entry_addresses(struct pst_config_build *build, struct pst_poli
 					 PST_CONFIG_TEXT(word->text));
 			continue;
 		}
-		entry->address = lower_copy(build, word->text);
+		entry->address = pst_config_lower_copy(build, word->text);
 		add_entry(build, entry, &word->place);
 	}
 }
@@ -624,34 +642,17 @@ void pst_config_read_log(struct pst_config_build *build,
 void pst_config_read_include(struct pst_config_build *build,
 			     const struct pst_config_directive *directive)
 {
-	struct pst_config_place place = build->words[0].place;
-	struct pst_span name, path, from = place.file->name;
-	int64_t slash;
-	uint8_t *joined;
+	struct pst_config_place place;
+	struct pst_span path;
 
 	if (!pst_config_exactly_one(build, directive))
 		return;
 	place = build->words[1].place;
-	name = build->words[1].text;
-	if (name.len == 0) {
+	if (build->words[1].text.len == 0) {
 		pst_config_usage(build, directive, &place, "the file's name is missing");
 		return;
 	}
-	if (place.file->command_line)
-		from = build->files[0].name;
-	slash = pst_span_rfind(from, '/');
-	if (name.at[0] == '/' || slash < 0) {
-		path = pst_config_copy(build, &build->scratch, name);
-	} else {
-		uint32_t folder_len = (uint32_t)slash + 1;
-
-		joined = pst_config_get(build, &build->scratch, (size_t)folder_len + name.len + 1);
-		if (!joined)
-			return;
-		memcpy(joined, from.at, folder_len);
-		memcpy(joined + folder_len, name.at, name.len);
-		path = (struct pst_span){joined, folder_len + name.len};
-	}
+	path = pst_config_path(build, &build->scratch, &build->words[1]);
 	if (!build->nomem)
 		pst_config_read(build, path, &place);
 }

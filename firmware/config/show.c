@@ -43,12 +43,14 @@ static void show_word(struct pst_config_printer *printer, struct pst_span word)
 	write_text(printer, PST_SPAN("\""));
 }
 
-static void show_endpoint(struct pst_config_printer *printer, const struct pst_addr *addr)
+static void show_endpoint(struct pst_config_printer *printer, const struct pst_addr *addr,
+			  const char *protocol)
 {
-	uint8_t area[PST_ADDR_TEXT_MAX];
+	uint8_t area[PST_ADDR_TEXT_MAX + 8];
 	struct pst_buf text;
 
 	pst_buf_init(&text, area, sizeof(area));
+	PST_BUG_ON(pst_buf_put_text(&text, protocol));
 	pst_addr_put_port(&text, addr);
 	show_word(printer, pst_buf_span(&text));
 }
@@ -64,6 +66,43 @@ static void show_cidrs(struct pst_config_printer *printer, const struct pst_cidr
 		pst_cidr_put(&text, &cidrs[i]);
 		show_word(printer, pst_buf_span(&text));
 	}
+}
+
+static void show_pins(struct pst_config_printer *printer, const struct pst_relay_security *security)
+{
+	uint8_t area[8 + PST_RELAY_PINS_MAX * 65];
+	struct pst_buf text;
+
+	pst_buf_init(&text, area, sizeof(area));
+	PST_BUG_ON(pst_buf_put_text(&text, "sha256:"));
+	for (uint32_t p = 0; p < security->pin_count; p++) {
+		PST_BUG_ON(p && pst_buf_put_byte(&text, ','));
+		for (uint32_t i = 0; i < sizeof(security->pins[p]); i++)
+			PST_BUG_ON(pst_buf_printf(&text, "%02x", security->pins[p][i]));
+	}
+	show_word(printer, pst_buf_span(&text));
+}
+
+/* A text that was not given is not shown: its name alone would say something else. */
+static bool has_text(const struct pst_config_option *option, const void *base)
+{
+	const void *field = (const uint8_t *)base + option->offset;
+	const struct pst_span *span = field;
+	const struct pst_relay_security *security = field;
+
+	return option->kind == PST_CONFIG_PINS ? security->pin_count > 0 : span->len > 0;
+}
+
+static void show_text(struct pst_config_printer *printer, const struct pst_config_option *option,
+		      const void *base)
+{
+	const void *field = (const uint8_t *)base + option->offset;
+
+	show_word(printer, pst_span_text(option->name));
+	if (option->kind == PST_CONFIG_PINS)
+		show_pins(printer, field);
+	else
+		show_word(printer, *(const struct pst_span *)field);
 }
 
 static void show_value(struct pst_config_printer *printer, const struct pst_config_option *option,
@@ -106,10 +145,21 @@ void pst_config_show_listen(struct pst_config_printer *printer,
 {
 	const struct pst_proxy_conf *conf = &printer->config->proxy;
 
-	show_name(printer, directive);
-	for (uint32_t i = 0; i < conf->listener_count; i++)
-		show_endpoint(printer, &conf->listeners[i]);
-	line_end(printer);
+	for (uint32_t tls = 0; tls < 2; tls++) {
+		uint32_t count = 0;
+
+		for (uint32_t i = 0; i < conf->listener_count; i++) {
+			if (conf->listener_tls[i] != (tls == 1))
+				continue;
+			if (count++ == 0)
+				show_name(printer, directive);
+			show_endpoint(printer, &conf->listeners[i], "");
+		}
+		if (tls && count)
+			show_word(printer, PST_SPAN("tls"));
+		if (count)
+			line_end(printer);
+	}
 }
 
 void pst_config_show_relay(struct pst_config_printer *printer,
@@ -125,9 +175,15 @@ void pst_config_show_relay(struct pst_config_printer *printer,
 			show_word(printer, route->domains[d]);
 		show_word(printer, PST_SPAN("to"));
 		for (uint32_t s = 0; s < route->server_count; s++)
-			show_endpoint(printer, &route->servers[s]);
-		for (uint32_t o = 0; o < directive->option_count; o++)
-			show_value(printer, &directive->options[o], route);
+			show_endpoint(printer, &route->servers[s], route->lmtp ? "lmtp:" : "");
+		for (uint32_t o = 0; o < directive->option_count; o++) {
+			const struct pst_config_option *option = &directive->options[o];
+
+			if (!pst_config_is_text(option))
+				show_value(printer, option, route);
+			else if (has_text(option, route))
+				show_text(printer, option, route);
+		}
 		line_end(printer);
 	}
 }
@@ -177,6 +233,44 @@ void pst_config_show_bare_newline(struct pst_config_printer *printer,
 		show_word(printer, PST_SPAN("except"));
 	show_cidrs(printer, policy->bare_newline_except, policy->bare_newline_except_count);
 	line_end(printer);
+}
+
+void pst_config_show_tls(struct pst_config_printer *printer,
+			 const struct pst_config_directive *directive)
+{
+	const struct pst_config *config = printer->config;
+	const struct pst_config_tls *tls = &config->tls;
+
+	for (uint32_t o = 0; o < directive->option_count; o++) {
+		const struct pst_config_option *option = &directive->options[o];
+
+		if (pst_config_is_text(option) && !has_text(option, config))
+			continue;
+		show_name(printer, directive);
+		if (pst_config_is_text(option))
+			show_text(printer, option, config);
+		else
+			show_value(printer, option, config);
+		line_end(printer);
+	}
+	for (uint32_t i = 0; i < tls->pair_count; i++) {
+		const struct pst_config_tls_pair *pair = &tls->pairs[i];
+
+		show_name(printer, directive);
+		show_word(printer, PST_SPAN("cert"));
+		show_word(printer, pair->certificate);
+		if (!pst_span_eq(pair->key, pair->certificate)) {
+			show_word(printer, PST_SPAN("key"));
+			show_word(printer, pair->key);
+		}
+		line_end(printer);
+	}
+	for (uint32_t i = 0; i < config->proxy.tls_domain_count; i++) {
+		show_name(printer, directive);
+		show_word(printer, PST_SPAN("require-from"));
+		show_word(printer, config->proxy.tls_domains[i]);
+		line_end(printer);
+	}
 }
 
 void pst_config_show_log(struct pst_config_printer *printer,

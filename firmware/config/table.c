@@ -26,6 +26,19 @@ static const struct pst_config_choice pass_choices[] = {
 static const struct pst_config_choice routing_choices[] = {{"refuse", 0}, {"allow", 1}, {NULL, 0}};
 static const struct pst_config_choice text_choices[] = {{"own", 0}, {"pass", 1}, {NULL, 0}};
 
+static const struct pst_config_choice relay_tls_choices[] = {
+	{"may", PST_RELAY_TLS_MAY},
+	{"off", PST_RELAY_TLS_OFF},
+	{"must", PST_RELAY_TLS_MUST},
+	{NULL, 0},
+};
+
+static const struct pst_config_choice tls_choices[] = {
+	{"auto", PST_CONFIG_TLS_AUTO},
+	{"off", PST_CONFIG_TLS_OFF},
+	{NULL, 0},
+};
+
 static const struct pst_config_choice newline_choices[] = {
 	{"normalize", 0}, {"reject", 1}, {NULL, 0}};
 
@@ -53,9 +66,14 @@ static const struct pst_config_choice log_choices[] = {
 #define CHOICE_OF(text, where, list, usual) \
 	{text, PST_CONFIG_CHOICE, where, .choices = (list), .preset = (usual)}
 
+#define TEXT_OF(text, kind, where) {text, kind, where, RANGE(0, 0, 0)}
+
 static const struct pst_config_option relay_options[] = {
 	CHOICE_OF("pass", IN_ROUTE(pass), pass_choices, PST_RELAY_PASS_AUTO),
 	COUNT_OF("connections", IN_ROUTE(connection_max), 1, 10000, 16),
+	CHOICE_OF("tls", IN_ROUTE(security.tls), relay_tls_choices, PST_RELAY_TLS_MAY),
+	TEXT_OF("verify", PST_CONFIG_NAME, IN_ROUTE(security.name)),
+	TEXT_OF("pin", PST_CONFIG_PINS, IN_ROUTE(security)),
 	CHOICE_OF("routing", IN_ROUTE(routing_allow), routing_choices, false),
 	CHOICE_OF("text", IN_ROUTE(text_pass), text_choices, false),
 };
@@ -83,6 +101,14 @@ static const struct pst_config_option log_option =
 
 #define IN_PROXY(member) IN_CONFIG(proxy.member)
 #define SESSIONS CONFIG_POSTERN_SESSIONS_DEFAULT
+
+/* config/tls.c knows their order. */
+static const struct pst_config_option tls_options[] = {
+	COUNT_OF("handshakes", IN_PROXY(handshake_count_max), 1, 65535, 16),
+	TEXT_OF("state", PST_CONFIG_PATH, IN_CONFIG(tls.state)),
+	TEXT_OF("ca", PST_CONFIG_PATH, IN_CONFIG(tls.ca)),
+	CHOICE_OF(NULL, IN_CONFIG(tls.mode), tls_choices, PST_CONFIG_TLS_AUTO),
+};
 
 static const struct pst_config_option limit_options[] = {
 	COUNT_OF("sessions", IN_PROXY(session_count_max), 1, 65535, SESSIONS),
@@ -112,13 +138,18 @@ static const struct pst_config_option timeout_options[] = {
 const struct pst_config_directive pst_config_table[] = {
 	{"include", "FILE", pst_config_read_include, NULL, NULL, 0, false},
 	{"hostname", "NAME", pst_config_read_hostname, pst_config_show_hostname, NULL, 0, false},
-	{"listen", "ADDRESS:PORT ...", pst_config_read_listen, pst_config_show_listen, NULL, 0,
+	{"listen", "ADDRESS:PORT ... [tls]", pst_config_read_listen, pst_config_show_listen, NULL, 0,
 	 false},
 	{"relay",
 	 "DOMAIN ... to ADDRESS:PORT ... [pass auto|xforward|none] [connections N] "
+	 "[tls may|off|must] [verify NAME | pin sha256:HEX,...] "
 	 "[routing refuse|allow] [text own|pass]",
 	 pst_config_read_relay, pst_config_show_relay, relay_options, PST_COUNT(relay_options),
 	 true},
+	{"tls",
+	 "auto | off | cert FILE [key FILE] ... | state FOLDER | handshakes NUMBER | ca FILE | "
+	 "require-from DOMAIN ...",
+	 pst_config_read_tls, pst_config_show_tls, tls_options, PST_COUNT(tls_options), false},
 	{"trust", "none | NETWORK ...", pst_config_read_trust, pst_config_show_trust, NULL, 0,
 	 false},
 	{"allow",
@@ -172,8 +203,9 @@ void pst_config_table_preset(struct pst_config *config)
 		for (uint32_t i = 0; !directive->per_route && i < directive->option_count; i++) {
 			const struct pst_config_option *option = &directive->options[i];
 
-			pst_config_store(pst_config_field(config, option), option->width,
-					 option->preset);
+			if (!pst_config_is_text(option))
+				pst_config_store(pst_config_field(config, option), option->width,
+						 option->preset);
 		}
 	}
 }

@@ -15,6 +15,9 @@ enum pst_config_kind {
 	PST_CONFIG_SIZE,   /* 64K: bytes */
 	PST_CONFIG_TIME,   /* 5m: milliseconds */
 	PST_CONFIG_CHOICE, /* one of a few words */
+	PST_CONFIG_PATH,   /* a file's name: a span with a NUL behind it, empty if not given */
+	PST_CONFIG_NAME,   /* a host name: a span, the same */
+	PST_CONFIG_PINS,   /* sha256:HEX,HEX: struct pst_relay_security's pins */
 };
 
 struct pst_config_choice {
@@ -70,6 +73,16 @@ bool pst_config_read_choice(struct pst_config_build *build, const struct pst_con
 			    const struct pst_config_word *word, uint64_t *value);
 bool pst_config_read_value(struct pst_config_build *build, const struct pst_config_option *option,
 			   const struct pst_config_word *word, uint64_t *value);
+/* A value that is no number, stored where the option lies relative to `base`. */
+bool pst_config_is_text(const struct pst_config_option *option);
+bool pst_config_read_text(struct pst_config_build *build, const struct pst_config_option *option,
+			  const struct pst_config_word *word, uint8_t *base);
+/* A copy of the generation's in lower case. */
+struct pst_span pst_config_lower_copy(struct pst_config_build *build, struct pst_span text);
+/* The name of a file, relative to the file that names it; a NUL stands behind it.
+ *  ret empty without memory */
+struct pst_span pst_config_path(struct pst_config_build *build, struct pst_config_arena *arena,
+				const struct pst_config_word *word);
 /* Note where a value is given. False, with a complaint, if it was given before. */
 bool pst_config_give(struct pst_config_build *build, const struct pst_config_directive *directive,
 		     uint32_t option_index, const struct pst_config_place *place);
@@ -81,6 +94,14 @@ void pst_config_missing(struct pst_config_build *build,
 			const struct pst_config_directive *directive, const char *what);
 bool pst_config_exactly_one(struct pst_config_build *build,
 			    const struct pst_config_directive *directive);
+
+/* --- tls.c: what stands in several places ---------------------------------------------------- */
+
+/* After everything was read: what does not go together, and what was not said. */
+void pst_config_finish_tls(struct pst_config_build *build);
+/* The settings of one `relay` line, and where its words stand. */
+void pst_config_check_security(struct pst_config_build *build, struct pst_route *route,
+			       const struct pst_config_word *words, uint32_t word_count);
 
 /* --- read.c and show.c: one pair for each kind of line -------------------------------------- */
 
@@ -100,6 +121,8 @@ void pst_config_read_entry(struct pst_config_build *build,
 			   const struct pst_config_directive *directive);
 void pst_config_read_bare_newline(struct pst_config_build *build,
 				  const struct pst_config_directive *directive);
+void pst_config_read_tls(struct pst_config_build *build,
+			 const struct pst_config_directive *directive);
 void pst_config_read_log(struct pst_config_build *build,
 			 const struct pst_config_directive *directive);
 void pst_config_read_include(struct pst_config_build *build,
@@ -118,6 +141,8 @@ void pst_config_show_entries(struct pst_config_printer *printer,
 			     const struct pst_config_directive *directive);
 void pst_config_show_bare_newline(struct pst_config_printer *printer,
 				  const struct pst_config_directive *directive);
+void pst_config_show_tls(struct pst_config_printer *printer,
+			 const struct pst_config_directive *directive);
 void pst_config_show_log(struct pst_config_printer *printer,
 			 const struct pst_config_directive *directive);
 

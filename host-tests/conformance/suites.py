@@ -71,11 +71,6 @@ class Script:
         self.properties = []
         self.tls = False
 
-    @property
-    def needs_tls(self):
-        return self.group == 'starttls' or self.tls or any(k == 'handshake'
-                                                           for k, _ in self.steps)
-
     def mentions(self, text):
         return any(text in value for _, value in self.steps)
 
@@ -128,7 +123,8 @@ class Proxy:
     def __init__(self, binary, servers, lines=()):
         self.port = Port()
         self.directory = tempfile.mkdtemp(prefix='pst-suites-')
-        config = ['hostname mx.example.org', 'listen %s' % self.port, *lines]
+        config = ['hostname mx.example.org', 'listen %s' % self.port, *lines,
+                  'tls state %s' % self.directory]
         config += ['relay %s to %s' % (domain, address) for domain, address in servers]
         path = os.path.join(self.directory, 'postern.conf')
         with open(path, 'w') as out:
@@ -142,11 +138,6 @@ class Proxy:
     @property
     def address(self):
         return (self.port.host, self.port.number)
-
-    def offers(self, capability):
-        with smtp.Client(self.address) as client:
-            reply = client.greet()
-            return any(line.upper().split()[:1] == [capability] for line in reply.lines[1:])
 
     def stop(self):
         status = self.proc.stop()
@@ -332,25 +323,21 @@ class Lane:
         return wrong + judge(script.properties, messages, self.server.raw(), address)
 
 
-def run_script_file(path, binary, report, has_tls):
+def run_script_file(path, binary, report):
     scripts = read_scripts(path)
-    left_out = [s for s in scripts if s.needs_tls]
     lanes = [Lane(i, lax=i >= LANES_PER_MODE) for i in range(2 * LANES_PER_MODE)]
     proxy = Proxy(binary, [(lane.domain, lane.server.address) for lane in lanes],
                   ['limit sessions 500'])
     try:
-        if has_tls(proxy):
-            left_out = []
         jobs = {False: queue.Queue(), True: queue.Queue()}
         first = {False: [], True: []}
         for script in scripts:
-            if script not in left_out:
-                for lax in (False, True):
-                    # bare postmaster goes to the first route, so to the first lane
-                    if script.mentions('<postmaster>') and not lax:
-                        first[lax].append(script)
-                    else:
-                        jobs[lax].put(script)
+            for lax in (False, True):
+                # bare postmaster goes to the first route, so to the first lane
+                if script.mentions('<postmaster>') and not lax:
+                    first[lax].append(script)
+                else:
+                    jobs[lax].put(script)
 
         def work(lane):
             mine = list(first[lane.lax]) if lane.number == 0 else []
@@ -374,8 +361,6 @@ def run_script_file(path, binary, report, has_tls):
     if status not in (0, -15):
         report.result('%s/the proxy itself' % os.path.basename(path),
                       ['postern ended with status %s: %s' % (status, proxy.proc.text[-2000:])])
-    if left_out:
-        report.left_out['starttls scripts'] += len(left_out)
 
 
 # ---------------------------------------------------------------------------------- backend.tsv
@@ -583,14 +568,8 @@ def run(options):
         files = {k: v for k, v in files.items() if k in wanted.get(options.only, (options.only,))}
         if present and not files:
             print('suites: nothing of kind %s' % options.only)
-    tls = []
-
-    def has_tls(proxy):
-        if not tls:
-            tls.append(proxy.offers('STARTTLS'))
-        return tls[0]
     for path in files.pop('smtp', ()):
-        run_script_file(path, options.postern, report, has_tls)
+        run_script_file(path, options.postern, report)
     for path in files.pop('backend', ()):
         run_backend_file(path, options.postern, report)
     addresses = files.pop('address', ())
@@ -602,9 +581,6 @@ def run(options):
             run_address_file(path, probe, report)
     for path in files.pop('address (postfix pairs)', ()):
         report.left_out['postfix address pairs'] += 1
-    if 'starttls scripts' in report.left_out:
-        print('left out: %d starttls scripts (no TLS in this build)'
-              % report.left_out.pop('starttls scripts'))
     for what, count in report.left_out.items():
         print('left out: %d %s (not in this step)' % (count, what))
     for kind, paths in sorted(files.items()):

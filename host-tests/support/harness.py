@@ -173,7 +173,8 @@ class Context:
 
     def postern(self, *targets, route='example.org', lines=(), relay_options='', wait=True,
                 host='127.0.0.1', listen=None, **options):
-        """A proxy for `route` in front of the targets (servers, ports or HOST:PORT texts)."""
+        """A proxy for `route` in front of the targets (servers, ports or HOST:PORT texts). TLS is
+        off unless a line speaks of it."""
         port = self.port(host)
         config = ['hostname mx.example.org', 'listen %s' % (listen or port)]
         if targets:
@@ -181,6 +182,8 @@ class Context:
                 getattr(target, 'address', None) or str(target) for target in targets),
                 relay_options))
         config += lines
+        if not any(line.split()[:1] == ['tls'] for line in config):
+            config.append('tls off')
         instance = Postern(self, '\n'.join(config) + '\n', wait, ports=[port], **options)
         self.posterns.append(instance)
         return instance
