@@ -245,7 +245,9 @@ static void greeted(struct pst_relay_conn *conn)
 static void tls_failed(struct pst_relay_conn *conn, const char *reason)
 {
 	struct pst_relay_server *server = conn->server;
-	uint64_t now_ms = conn->relay->env.loop->now_ms;
+	struct pst_relay *relay = conn->relay;
+	uint64_t now_ms = relay->env.loop->now_ms;
+	bool probe = !conn->tx;
 
 	if (server->security.tls == PST_RELAY_TLS_MAY) {
 		server->plain_until_ms = now_ms + PST_RELAY_PLAIN_MS;
@@ -253,8 +255,25 @@ static void tls_failed(struct pst_relay_conn *conn, const char *reason)
 			conn->tx->tried = 0; /* this server too is worth a second look */
 	}
 	conn_fail(conn, reason);
-	if (server->security.tls == PST_RELAY_TLS_MAY)
-		server->down_until_ms = now_ms;
+	if (server->security.tls != PST_RELAY_TLS_MAY)
+		return;
+	server->down_until_ms = now_ms;
+	if (probe && !relay->quiesced && server->conn_count == 0)
+		(void)pst_relay_conn_open(relay, server);
+}
+
+/* The connection is as good as before. */
+static void starttls_refused(struct pst_relay_conn *conn)
+{
+	struct pst_relay_server *server = conn->server;
+
+	if (server->security.tls != PST_RELAY_TLS_MAY) {
+		tls_failed(conn, "refused STARTTLS");
+		return;
+	}
+	log_conn(conn, PST_LOG_WARNING, "relay_plain", "refused STARTTLS");
+	server->plain_until_ms = conn->relay->env.loop->now_ms + PST_RELAY_PLAIN_MS;
+	opened(conn);
 }
 
 static void begin_tls(struct pst_relay_conn *conn)
@@ -316,7 +335,7 @@ static void on_reply(struct pst_relay_conn *conn, const struct pst_smtp_client_e
 		if (reply->code == 220)
 			begin_tls(conn);
 		else
-			tls_failed(conn, "refused STARTTLS");
+			starttls_refused(conn);
 		break;
 	case PST_CONN_BUSY:
 		if (reply->code == 421 && conn->tx->phase != PST_TX_FINAL) {
