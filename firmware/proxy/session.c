@@ -424,9 +424,13 @@ static void on_helo(struct pst_session *session, const struct pst_smtp_event *ev
 	inside = pst_relay_offers(session->proxy->relay, &session->conf->relay);
 	caps = (struct pst_smtp_caps){
 		.set = PST_SMTP_CAP_PIPELINING | PST_SMTP_CAP_ENHANCEDSTATUSCODES |
-		       PST_SMTP_CAP_SIZE | (inside.set & PST_SMTP_CAP_8BITMIME) |
+		       PST_SMTP_CAP_SIZE | PST_SMTP_CAP_LIMITS |
+		       (inside.set & PST_SMTP_CAP_8BITMIME) |
 		       (offers_tls(session) ? PST_SMTP_CAP_STARTTLS : 0),
 		.size_bytes = size_offered(session, &inside),
+		.rcpt_count_max = session->conf->policy.recipient_count_max,
+		/* Recipients of two routes cannot share a transaction: who goes by domain never tries. */
+		.rcpt_domain_count_max = session->conf->relay.route_count > 1 ? 1 : 0,
 	};
 	session->core.offered = caps.set;
 	session->core.size_bytes_max = caps.size_bytes;

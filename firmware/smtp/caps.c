@@ -1,7 +1,7 @@
 /* smtp/caps.c - EHLO keywords, read and written */
 #include "smtp/caps.h"
 
-enum { VALUE_NONE, VALUE_SIZE, VALUE_WORDS, VALUE_XFORWARD, VALUE_XCLIENT };
+enum { VALUE_NONE, VALUE_SIZE, VALUE_WORDS, VALUE_LIMITS, VALUE_XFORWARD, VALUE_XCLIENT };
 
 static const struct {
 	struct pst_span name;
@@ -19,7 +19,7 @@ static const struct {
 	{PST_SPAN("REQUIRETLS"), PST_SMTP_CAP_REQUIRETLS, VALUE_NONE},
 	{PST_SPAN("XFORWARD"), PST_SMTP_CAP_XFORWARD, VALUE_XFORWARD},
 	{PST_SPAN("XCLIENT"), PST_SMTP_CAP_XCLIENT, VALUE_XCLIENT},
-	{PST_SPAN("LIMITS"), PST_SMTP_CAP_LIMITS, VALUE_WORDS},
+	{PST_SPAN("LIMITS"), PST_SMTP_CAP_LIMITS, VALUE_LIMITS},
 	{PST_SPAN("AUTH"), PST_SMTP_CAP_AUTH, VALUE_WORDS},
 };
 
@@ -99,6 +99,26 @@ static int attributes_put(struct pst_buf *out, uint32_t set)
 	return failed;
 }
 
+static int limit_put(struct pst_buf *out, struct pst_span name, uint32_t count_max)
+{
+	int failed = 0;
+
+	if (!count_max)
+		return 0;
+	failed |= pst_buf_put(out, name);
+	failed |= pst_buf_put_u64(out, count_max);
+	return failed;
+}
+
+/* A keyword that would stand without what it needs is not written. */
+static bool is_writable(const struct pst_smtp_caps *caps, uint32_t i)
+{
+	if (!(caps->set & KEYWORDS[i].cap) || KEYWORDS[i].value == VALUE_WORDS)
+		return false;
+	return KEYWORDS[i].value != VALUE_LIMITS || caps->rcpt_count_max ||
+	       caps->rcpt_domain_count_max;
+}
+
 int pst_smtp_caps_put(struct pst_buf *out, struct pst_span hostname,
 		      const struct pst_smtp_caps *caps)
 {
@@ -110,13 +130,18 @@ int pst_smtp_caps_put(struct pst_buf *out, struct pst_span hostname,
 	/* The lines behind the first; each begins with its CRLF, so that the last one shows. */
 	pst_buf_init(&list, area, sizeof(area));
 	for (uint32_t i = 0; i < PST_COUNT(KEYWORDS); i++) {
-		if (!(caps->set & KEYWORDS[i].cap) || KEYWORDS[i].value == VALUE_WORDS)
+		if (!is_writable(caps, i))
 			continue;
 		failed |= pst_buf_put(&list, PST_SPAN("\r\n250-"));
 		failed |= pst_buf_put(&list, KEYWORDS[i].name);
 		if (KEYWORDS[i].value == VALUE_SIZE && caps->size_bytes) {
 			failed |= pst_buf_put_byte(&list, ' ');
 			failed |= pst_buf_put_u64(&list, caps->size_bytes);
+		}
+		if (KEYWORDS[i].value == VALUE_LIMITS) {
+			failed |= limit_put(&list, PST_SPAN(" RCPTMAX="), caps->rcpt_count_max);
+			failed |= limit_put(&list, PST_SPAN(" RCPTDOMAINMAX="),
+					    caps->rcpt_domain_count_max);
 		}
 		if (KEYWORDS[i].value == VALUE_XFORWARD)
 			failed |= attributes_put(&list, caps->xforward);

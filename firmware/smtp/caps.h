@@ -39,6 +39,8 @@ struct pst_smtp_caps {
 	uint32_t xforward;   /* enum pst_smtp_xforward */
 	uint32_t xclient;    /* likewise */
 	uint64_t size_bytes; /* SIZE's value; 0: no figure given */
+	uint32_t rcpt_count_max;        /* LIMITS RCPTMAX; 0: left out */
+	uint32_t rcpt_domain_count_max; /* LIMITS RCPTDOMAINMAX; 0: left out */
 };
 
 /* Learn one EHLO line ("SIZE 50000000"). Unknown keywords are passed over; a malformed value of a
@@ -47,8 +49,9 @@ void pst_smtp_caps_learn(struct pst_smtp_caps *caps, struct pst_span line);
 
 #define PST_SMTP_HOSTNAME_MAX 255
 
-/* The whole multi-line 250 reply to EHLO. AUTH, LIMITS and XCLIENT need words that the structure
- * does not hold: they are never written.
+/* The whole multi-line 250 reply to EHLO. AUTH needs words that the structure does
+ * not hold: it is never written. LIMITS is only with a limit to name; what a server says there is not
+ * learnt.
  *  in  hostname: ours, at most PST_SMTP_HOSTNAME_MAX bytes
  *  ret 0 | -PST_E_FULL */
 int pst_smtp_caps_put(struct pst_buf *out, struct pst_span hostname,
