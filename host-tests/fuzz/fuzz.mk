@@ -7,7 +7,9 @@ FUZZ_OUT := build/fuzz
 FUZZ_CC := clang
 FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -g -O1 -fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined \
 	-fno-sanitize-recover=all -Ifirmware -Ihost-tests -include $(O)/autoconf.h
-FUZZ_CODE := $(sort $(wildcard firmware/base/*.c firmware/smtp/*.c firmware/mail/*.c firmware/config/*.c))
+FUZZ_CODE := $(sort $(wildcard firmware/base/*.c firmware/smtp/*.c firmware/mail/*.c))
+# what a target needs beyond that
+FUZZ_CODE_config := $(sort $(wildcard firmware/config/*.c))
 SECONDS ?= 60
 T ?=
 
@@ -22,11 +24,11 @@ $(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%: $(FUZZ_OUT)/%/fuzzer
 		$(if $(wildcard host-tests/fuzz/$*.dict),-dict=host-tests/fuzz/$*.dict) \
 		$(FUZZ_OUT)/$*/corpus host-tests/fuzz/corpus/$*
 
-$(addprefix $(FUZZ_OUT)/,$(addsuffix /fuzzer,$(FUZZ_NAMES))): $(FUZZ_OUT)/%/fuzzer: host-tests/fuzz/fuzz_%.c $(FUZZ_CODE) \
+$(addprefix $(FUZZ_OUT)/,$(addsuffix /fuzzer,$(FUZZ_NAMES))): $(FUZZ_OUT)/%/fuzzer: host-tests/fuzz/fuzz_%.c $(FUZZ_CODE) $(FUZZ_CODE_config) \
 		$(wildcard host-tests/fuzz/*.h firmware/base/*.h firmware/smtp/*.h firmware/mail/*.h firmware/config/*.h) $(O)/auto.conf
 	$(if $(Q),@echo "  FUZZ    $@")
 	$(Q)mkdir -p $(@D)
-	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $< $(FUZZ_CODE)
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $< $(FUZZ_CODE) $(FUZZ_CODE_$*)
 
 fuzz-replay: $(call programs,$(FUZZ_SRCS))
 	$(Q)for program in $^; do $$program || exit 1; done
