@@ -2,6 +2,7 @@
 
 #include "app/app.h"
 #include "app/bound.h"
+#include "app/live.h"
 #include "app/tls.h"
 #include "loop/loop_epoll.h"
 
@@ -29,7 +30,7 @@ int pst_app_check(const struct pst_app_args *args)
 	struct pst_app_tls tls;
 	struct pst_bound bound = {0};
 	struct pst_epoll clock;
-	int status;
+	int status, wrong_count = 0;
 
 	if (load(&job, args))
 		return PST_EXIT_BAD;
@@ -43,13 +44,22 @@ int pst_app_check(const struct pst_app_args *args)
 		status = pst_app_tls_attach(&tls, job.config, PST_APP_TLS_TRY, NULL);
 		bound = pst_bound_of(job.config);
 	}
+	if (status == 0 && args->live)
+		wrong_count = pst_app_live(job.config, &job.memory.mem);
 	if (status && status != -PST_E_SYNTAX)
 		pst_app_complain("TLS: %s\n", pst_strerror(status));
 	pst_proxy_conf_unref(&job.config->proxy);
 	pst_app_tls_close(&tls);
 	pst_epoll_fini(&clock);
-	if (status)
+	if (wrong_count < 0)
+		pst_app_complain("out of memory\n");
+	if (wrong_count > 0)
+		pst_app_print(STDOUT_FILENO, "\n%d internal server%s must be looked at\n", wrong_count,
+			      wrong_count == 1 ? "" : "s");
+	if (status || wrong_count)
 		return PST_EXIT_BAD;
+	if (args->live)
+		pst_app_print(STDOUT_FILENO, "\n");
 	pst_app_print(STDOUT_FILENO, "%.*s: good\n", (int)args->config_path.len,
 		      (const char *)args->config_path.at);
 	pst_bound_print(STDOUT_FILENO, &bound);

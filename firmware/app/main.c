@@ -34,7 +34,7 @@ static const struct command commands[] = {
 
 struct option {
 	const char *name;
-	const char *argument;
+	const char *argument; /* NULL: it has none */
 	const char *help;
 	bool (*take)(struct pst_app_args *args, struct pst_span value);
 	uint32_t commands;
@@ -75,6 +75,13 @@ static bool take_count(struct pst_app_args *args, struct pst_span value)
 	return true;
 }
 
+static bool take_live(struct pst_app_args *args, struct pst_span value)
+{
+	(void)value;
+	args->live = true;
+	return true;
+}
+
 static bool take_fault(struct pst_app_args *args, struct pst_span value)
 {
 	if (args->fault_count == PST_APP_FAULTS_MAX) {
@@ -90,6 +97,10 @@ static const struct option options[] = {
 	 FOR_CONFIG},
 	{"-o", "'LINE'", "one more line of configuration; replaces a value that FILE gives",
 	 take_line, FOR_CONFIG},
+	{"--live", NULL,
+	 "talk to every internal server: is it there, does it take postmaster, would it relay\n"
+	 "                      outward? No message is sent",
+	 take_live, FOR_CHECK},
 	{"--listen", "ADDRESS:PORT", "where to listen (127.0.0.1:2526); port 0 takes any",
 	 take_listen, FOR_SINK},
 	{"--maildir", "DIR", "write each message into DIR/new; without it they are thrown away",
@@ -118,11 +129,12 @@ static void help_options(uint32_t bits)
 {
 	for (uint32_t i = 0; i < PST_COUNT(options); i++) {
 		const struct option *option = &options[i];
-		uint32_t len = text_of(option->name).len + text_of(option->argument).len + 1;
+		const char *argument = option->argument ? option->argument : "";
+		uint32_t len = text_of(option->name).len + text_of(argument).len + 1;
 
 		if (option->commands & bits)
 			pst_app_print(STDOUT_FILENO, "  %s %s%*s%s\n", option->name,
-				      option->argument, len < 20 ? (int)(20 - len) : 1, "",
+				      argument, len < 20 ? (int)(20 - len) : 1, "",
 				      option->help);
 	}
 }
@@ -217,7 +229,7 @@ static int take_option(const struct command *command, struct pst_app_args *args,
 	for (uint32_t i = 0; i < PST_COUNT(options); i++) {
 		if (!(options[i].commands & command->bit) || !matches(&options[i], word, &value))
 			continue;
-		if (!value.at) {
+		if (!value.at && options[i].argument) {
 			if (*index + 1 == argc) {
 				pst_app_complain("option %s needs %s behind it\n", options[i].name,
 						 options[i].argument);
