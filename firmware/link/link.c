@@ -37,6 +37,7 @@ static bool attach(struct pst_buf *buf, struct pst_pool *pool)
 
 static void update_want(struct pst_link *link)
 {
+	bool starved = pst_node_linked(&link->hungry);
 	uint32_t want = 0;
 
 	if (!pst_link_is_open(link) || link->error)
@@ -47,7 +48,9 @@ static void update_want(struct pst_link *link)
 		want |= PST_NET_READ;
 	if (link->raw.area && link->raw.len == link->raw.size)
 		want &= ~(uint32_t)PST_NET_READ;
-	if (link->wants_room || link->sealed.len > 0 ||
+	if (starved)
+		want &= ~(uint32_t)PST_NET_READ;
+	if ((link->wants_room && !starved) || link->sealed.len > 0 ||
 	    (link->out.len > 0 && !pst_node_linked(&link->pending)))
 		want |= PST_NET_WRITE;
 	link->conn.ops->want(&link->conn, want);
@@ -57,6 +60,27 @@ static void await_turn_end(struct pst_link *link)
 {
 	if (!pst_node_linked(&link->pending))
 		pst_list_append(&link->links->pending, &link->pending);
+}
+
+/* There is no buffer: neither input nor room is of any use until there may be one again. */
+static void starve(struct pst_link *link)
+{
+	struct pst_links *links = link->links;
+
+	if (pst_node_linked(&link->hungry))
+		return;
+	pst_list_append(&links->starved, &link->hungry);
+	if (!pst_timer_armed(&links->retry))
+		pst_timer_set(links->loop, &links->retry, links->loop->now_ms + PST_LINK_RETRY_MS);
+}
+
+static void on_retry(struct pst_timer *timer)
+{
+	struct pst_links *links = PST_CONTAINER(timer, struct pst_links, retry);
+	struct pst_node *node;
+
+	while ((node = pst_list_pop(&links->starved)))
+		update_want(PST_CONTAINER(node, struct pst_link, hungry));
 }
 
 static void fail(struct pst_link *link, int error)
@@ -314,10 +338,8 @@ static void take_input(struct pst_link *link)
 		int64_t got;
 
 		if (!attach(&link->in, link->in_pool)) {
-			link->starved = true;
-			link->conn.ops->want(&link->conn, 0);
-			await_turn_end(link);
-			return;
+			starve(link);
+			break;
 		}
 		pst_buf_compact(&link->in);
 		room = pst_buf_tail_room(&link->in);
@@ -340,6 +362,16 @@ static void take_input(struct pst_link *link)
 	}
 }
 
+/* A write of nothing says whether the connect succeeded. */
+static void learn_outcome(struct pst_link *link)
+{
+	int64_t ret = link->conn.ops->write(&link->conn, NULL, 0);
+
+	link->connecting = false;
+	if (ret < 0)
+		fail(link, (int)ret);
+}
+
 static void on_ready(struct pst_net_conn *conn, uint32_t ready)
 {
 	struct pst_link *link = PST_CONTAINER(conn, struct pst_link, conn);
@@ -351,6 +383,8 @@ static void on_ready(struct pst_net_conn *conn, uint32_t ready)
 		update_want(link);
 		return;
 	}
+	if ((ready & PST_NET_WRITE) && link->connecting)
+		learn_outcome(link);
 	if (ready & PST_NET_WRITE) {
 		bool flushed = pst_link_flush(link);
 
@@ -375,36 +409,26 @@ static void on_ready(struct pst_net_conn *conn, uint32_t ready)
 static void on_turn_end(struct pst_turn_hook *hook)
 {
 	struct pst_links *links = PST_CONTAINER(hook, struct pst_links, hook);
-	struct pst_list batch;
 	struct pst_node *node;
 
 	/* A callback may append to the list; what it appends is sent in the same sweep. */
-	pst_list_init(&batch);
 	while ((node = pst_list_pop(&links->pending))) {
 		struct pst_link *link = PST_CONTAINER(node, struct pst_link, pending);
 
-		if (link->starved) {
-			link->starved = false;
-			if (!attach(&link->in, link->in_pool)) {
-				link->starved = true;
-				pst_list_append(&batch, node);
-				continue;
-			}
-		}
 		pst_link_flush(link);
 		if (link->error)
 			link->on_input(link);
 		else
 			update_want(link);
 	}
-	while ((node = pst_list_pop(&batch)))
-		pst_list_append(&links->pending, node);
 }
 
 void pst_links_init(struct pst_links *links, struct pst_loop *loop)
 {
 	links->loop = loop;
 	pst_list_init(&links->pending);
+	pst_list_init(&links->starved);
+	links->retry = (struct pst_timer){.on_due = on_retry};
 	pst_list_init(&links->handshakes);
 	links->handshake_task = (struct pst_task){.on_run = on_handshakes};
 	links->handshake_count = 0;
@@ -415,6 +439,8 @@ void pst_links_init(struct pst_links *links, struct pst_loop *loop)
 void pst_links_fini(struct pst_links *links)
 {
 	PST_BUG_ON(!pst_list_empty(&links->pending) || links->handshake_count > 0);
+	PST_BUG_ON(!pst_list_empty(&links->starved));
+	pst_timer_cancel(links->loop, &links->retry);
 	pst_loop_forget(&links->handshake_task);
 	pst_loop_unhook(&links->hook);
 }
@@ -437,8 +463,10 @@ int pst_link_connect(struct pst_link *link, struct pst_net *net, const struct ps
 
 	link->conn.peer = *peer;
 	ret = net->ops->connect(net, &link->conn);
-	if (ret == 0)
+	if (ret == 0) {
 		link->wants_room = true;
+		link->connecting = true;
+	}
 	return ret;
 }
 
@@ -458,6 +486,8 @@ struct pst_buf *pst_link_out(struct pst_link *link, uint32_t room)
 	if (!pst_link_is_open(link) || link->error)
 		return NULL;
 	if (!attach(&link->out, link->out_pool) || pst_buf_room(&link->out) < room) {
+		if (!link->out.area)
+			starve(link);
 		link->wants_room = true;
 		await_turn_end(link);
 		return NULL;
@@ -517,6 +547,7 @@ int64_t pst_link_write(struct pst_link *link, const struct pst_span *spans, uint
 void pst_link_close(struct pst_link *link, bool reset)
 {
 	pst_list_remove(&link->pending);
+	pst_list_remove(&link->hungry);
 	if (!pst_link_is_open(link))
 		return;
 	if (link->mode == PST_LINK_HANDSHAKE)
@@ -537,7 +568,7 @@ void pst_link_close(struct pst_link *link, bool reset)
 	give_back(&link->sealed, link->out_pool);
 	link->reading = false;
 	link->wants_room = false;
-	link->starved = false;
+	link->connecting = false;
 }
 
 bool pst_link_is_open(const struct pst_link *link)

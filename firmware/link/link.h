@@ -23,6 +23,9 @@
 #define PST_LINK_IN_BYTES ((uint32_t)CONFIG_POSTERN_LINK_IN_KIB * 1024)
 #define PST_LINK_OUT_BYTES ((uint32_t)CONFIG_POSTERN_LINK_OUT_KIB * 1024)
 
+/* A link that found no buffer looks again after so long: at once would be a turn without end. */
+#define PST_LINK_RETRY_MS 20
+
 /* Reads of one readiness at most, before others get their turn. */
 #define PST_LINK_READS_MAX 4
 
@@ -31,6 +34,8 @@ struct pst_links {
 	struct pst_loop *loop;
 	struct pst_list pending; /* links with output to flush at the end of the turn */
 	struct pst_turn_hook hook;
+	struct pst_list starved; /* links that found no buffer */
+	struct pst_timer retry;  /* when they look again */
 	struct pst_list handshakes; /* links that can do a step now */
 	struct pst_task handshake_task;
 	uint32_t handshake_count; /* links between pst_link_secure and on_secured */
@@ -49,7 +54,7 @@ struct pst_link {
 	struct pst_pool *out_pool;
 	struct pst_buf in;
 	struct pst_buf out;
-	struct pst_node pending;
+	struct pst_node pending, hungry;
 	struct pst_tls *tls;
 	struct pst_buf raw;    /* records received and not opened yet */
 	struct pst_buf sealed; /* records to be sent */
@@ -66,9 +71,10 @@ struct pst_link {
 	bool end;          /* the peer will send no more; what it sent is in `in` */
 	bool reading;      /* the owner wants input */
 	bool wants_room;   /* on_room is due when output has drained */
-	bool starved;      /* no buffer was to be had; tried again at the end of the turn */
+	bool connecting;   /* the outcome has not been told */
 };
 
+/* Takes one timer of the loop's. */
 void pst_links_init(struct pst_links *links, struct pst_loop *loop);
 void pst_links_fini(struct pst_links *links);
 
