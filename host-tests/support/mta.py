@@ -272,8 +272,16 @@ class Dovecot(Instance):
             return text
 
     def messages(self):
-        found = glob.glob(self.path('home', '*', 'Maildir', 'new', '*'))
-        return [_read(path) for path in sorted(found)]
+        """A reader moves them from new/ to cur/ under other names: an absent one is looked for again."""
+        while True:
+            found = {}
+            for folder in ('cur', 'new', 'cur'):
+                for path in glob.glob(self.path('home', '*', 'Maildir', folder, '*')):
+                    found[os.path.basename(path).split(':')[0]] = path
+            try:
+                return [_read(path) for path in found.values()]
+            except FileNotFoundError:
+                pass
 
     def by_imap(self, user):
         """Every message of this user's mailbox."""

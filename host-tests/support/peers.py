@@ -23,6 +23,7 @@ PACKAGES = {
     'postfix': 'postfix', 'haproxy': 'haproxy', 'swaks': 'swaks', 'curl': 'curl',
     'exim': 'exim4-daemon-light', 'opensmtpd': 'opensmtpd', 'msmtp': 'msmtp',
     'dovecot': 'dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d', 'dkimpy': 'python3-dkim',
+    'ssleay': 'libnet-ssleay-perl',
 }
 TOOLS = {
     'smtp-source': ('postfix', 'usr/sbin/smtp-source'),
@@ -41,6 +42,7 @@ TOOLS = {
     'dovecot-imap': ('dovecot', 'usr/lib/dovecot/imap'),
     'dovecot-pop3': ('dovecot', 'usr/lib/dovecot/pop3'),
     'dkimpy': ('dkimpy', 'usr/lib/python3/dist-packages/dkim/__init__.py'),
+    'ssleay': ('ssleay', 'usr/lib/%s/perl5/5.36/Net/SSLeay.pm'),
 }
 SYSTEM_FIRST = ('curl',)
 LIBRARIES = ('usr/lib/postfix', 'usr/lib/dovecot', 'usr/lib/%s', 'lib/%s')
@@ -148,7 +150,26 @@ class Peers:
             return [shutil.which(name)], dict(os.environ)
         package, path = TOOLS[name]
         self.prepare(package)
-        return [os.path.join(self.root(package), path)], self.environment(package)
+        return [self._place(package, path)], self.environment(package)
+
+    def _place(self, package, path):
+        return os.path.join(self.root(package), path % self.triplet if '%' in path else path)
+
+    def npm(self, package):
+        """The environment in which node finds this npm package, or Unavailable."""
+        directory = os.path.join(self.directory, 'npm')
+        target = os.path.join(directory, 'node_modules')
+        with Lock(os.path.join(self.directory, '.lock')):
+            if not os.path.isdir(os.path.join(target, package)):
+                if not (shutil.which('npm') and shutil.which('node')):
+                    raise Unavailable('%s: npm is not on this machine' % package)
+                os.makedirs(directory, exist_ok=True)
+                done = subprocess.run(['npm', 'install', '--no-audit', '--no-fund', '--prefix',
+                                       directory, package], capture_output=True, text=True,
+                                      cwd=directory, stdin=subprocess.DEVNULL)
+                if done.returncode:
+                    raise Unavailable('npm cannot get %s: %s' % (package, done.stderr[-300:]))
+        return dict(os.environ, NODE_PATH=target)
 
     def prepare(self, package):
         """Make sure that the package is unpacked; raises Unavailable, the same way each time."""
@@ -215,7 +236,7 @@ class Peers:
         missing = set()
         for name, (owner, path) in TOOLS.items():
             if owner == package:
-                missing |= self._missing(package, os.path.join(target, path))
+                missing |= self._missing(package, self._place(package, path))
         return sorted(missing)
 
     def _missing(self, package, program):

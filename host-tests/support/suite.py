@@ -64,7 +64,8 @@ def main(name, here, description, before_end=None):
     if options.times:
         for result in sorted(results, key=lambda r: -r.seconds):
             harness.say('%6.1f s %s' % (result.seconds, result.case.name))
-    for line in harness.FIGURES:
-        harness.say(line)
+    for figure in harness.FIGURES:
+        for line in figure() if callable(figure) else [figure]:
+            harness.say(line)
     harness.say('%s: %.1f s' % (name, time.monotonic() - started))
     return harness.summary(results)
