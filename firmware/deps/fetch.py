@@ -24,6 +24,7 @@ import urllib.parse
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 LOCK = os.path.join(HERE, "lock")
+PATCHES = os.path.join(HERE, "patches")
 DOWNLOADS = os.path.join(TOP, "build", "dl")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 SUITES = ("trixie", "trixie-security")
@@ -54,6 +55,7 @@ class Entry:
         self.package_version = ""
         self.orig = None        # (file, sha256)
         self.patches = []       # (file, member or "-", sha256 of the patch text or None)
+        self.ours = []          # (file of PATCHES, sha256)
 
     def files(self):
         return [self.orig[0]] + sorted({file for file, _, _ in self.patches})
@@ -78,6 +80,8 @@ def read_lock(path):
                 entry.orig = (values[0], values[1])
             elif key == "patch":
                 entry.patches.append((values[0], values[1], values[2]))
+            elif key == "ours":
+                entry.ours.append((values[0], values[1]))
             else:
                 raise Trouble(f"{path}:{number}: unknown word {key!r}")
     return entries
@@ -366,14 +370,20 @@ def unpack(entry, found, folder):
         tar.extractall(folder, members)
     for file, name, _ in entry.patches:
         text = patch_text(found[file], name)
-        if name == "-":
-            text = upstream_part(text)
-        result = subprocess.run(["patch", "-p1", "-s", "--forward", "--no-backup-if-mismatch"],
-                                cwd=folder, input=text, check=False, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT)
-        if result.returncode:
-            raise Trouble(f"{entry.name}: {file} {name} does not apply:\n"
-                          + result.stdout.decode(errors="replace"))
+        apply(folder, upstream_part(text) if name == "-" else text, f"{entry.name}: {file} {name}")
+    for file, wanted in entry.ours:
+        text = read_file(os.path.join(PATCHES, file))
+        if sha256(text) != wanted:
+            raise Trouble(f"{entry.name}: {file} has not the sha256 of the lock file")
+        apply(folder, text, f"{entry.name}: {file}")
+
+
+def apply(folder, text, name):
+    result = subprocess.run(["patch", "-p1", "-s", "--forward", "--no-backup-if-mismatch"],
+                            cwd=folder, input=text, check=False, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT)
+    if result.returncode:
+        raise Trouble(f"{name} does not apply:\n" + result.stdout.decode(errors="replace"))
 
 
 def first_at_hand(entries):

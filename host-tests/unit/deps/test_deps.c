@@ -160,6 +160,49 @@ static void test_mbedtls_randomness_and_time_are_ours(void **state)
 	world_close(&world);
 }
 
+/* RFC 7748 section 6.1; both the public key and the agreement go through our patch. */
+static void test_mbedtls_x25519(void **state)
+{
+	static const uint8_t alice_private[32] = {0x77, 0x07, 0x6d, 0x0a, 0x73, 0x18, 0xa5, 0x7d, 0x3c,
+		0x16, 0xc1, 0x72, 0x51, 0xb2, 0x66, 0x45, 0xdf, 0x4c, 0x2f, 0x87, 0xeb, 0xc0, 0x99,
+		0x2a, 0xb1, 0x77, 0xfb, 0xa5, 0x1d, 0xb9, 0x2c, 0x2a};
+	static const uint8_t alice_public[32] = {0x85, 0x20, 0xf0, 0x09, 0x89, 0x30, 0xa7, 0x54, 0x74,
+		0x8b, 0x7d, 0xdc, 0xb4, 0x3e, 0xf7, 0x5a, 0x0d, 0xbf, 0x3a, 0x0d, 0x26, 0x38, 0x1a,
+		0xf4, 0xeb, 0xa4, 0xa9, 0x8e, 0xaa, 0x9b, 0x4e, 0x6a};
+	static const uint8_t bob_public[32] = {0xde, 0x9e, 0xdb, 0x7d, 0x7b, 0x7d, 0xc1, 0xb4, 0xd3,
+		0x5b, 0x61, 0xc2, 0xec, 0xe4, 0x35, 0x37, 0x3f, 0x83, 0x43, 0xc8, 0x5b, 0x78, 0x67,
+		0x4d, 0xad, 0xfc, 0x7e, 0x14, 0x6f, 0x88, 0x2b, 0x4f};
+	static const uint8_t wanted[32] = {0x4a, 0x5d, 0x9d, 0x5b, 0xa4, 0xce, 0x2d, 0xe1, 0x72, 0x8e,
+		0x3b, 0xf4, 0x80, 0x35, 0x0f, 0x25, 0xe0, 0x7e, 0x21, 0xc9, 0x47, 0xd1, 0x9e, 0x33,
+		0x76, 0xf0, 0x9b, 0x3c, 0x1e, 0x16, 0x17, 0x42};
+	static const uint8_t zero[32];
+	psa_key_attributes_t attributes = PSA_KEY_ATTRIBUTES_INIT;
+	struct world world;
+	psa_key_id_t key;
+	uint8_t got[32];
+	size_t len;
+
+	(void)state;
+	world_open(&world, WALL_MS_2030);
+	psa_set_key_type(&attributes, PSA_KEY_TYPE_ECC_KEY_PAIR(PSA_ECC_FAMILY_MONTGOMERY));
+	psa_set_key_usage_flags(&attributes, PSA_KEY_USAGE_DERIVE);
+	psa_set_key_algorithm(&attributes, PSA_ALG_ECDH);
+	assert_int_equal(psa_import_key(&attributes, alice_private, sizeof(alice_private), &key),
+		PSA_SUCCESS);
+	assert_int_equal(psa_export_public_key(key, got, sizeof(got), &len), PSA_SUCCESS);
+	assert_memory_equal(got, alice_public, sizeof(got));
+	assert_int_equal(psa_raw_key_agreement(PSA_ALG_ECDH, key, bob_public, sizeof(bob_public),
+				 got, sizeof(got), &len),
+		PSA_SUCCESS);
+	assert_memory_equal(got, wanted, sizeof(got));
+	/* A point of small order makes no secret. */
+	assert_int_not_equal(psa_raw_key_agreement(PSA_ALG_ECDH, key, zero, sizeof(zero), got,
+				     sizeof(got), &len),
+		PSA_SUCCESS);
+	psa_destroy_key(key);
+	world_close(&world);
+}
+
 /* One direction of a wire in memory. */
 struct pipe {
 	uint8_t bytes[32768];
@@ -471,6 +514,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_mbedtls_hash),
 		cmocka_unit_test(test_mbedtls_randomness_and_time_are_ours),
+		cmocka_unit_test(test_mbedtls_x25519),
 		cmocka_unit_test(test_mbedtls_handshakes_replay),
 		cmocka_unit_test(test_pcre2_match),
 		cmocka_unit_test(test_cares_parses_an_answer),

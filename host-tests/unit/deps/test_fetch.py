@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import sys
+import tarfile
 import tempfile
 import unittest
 from unittest import mock
@@ -128,6 +129,29 @@ class Lock(unittest.TestCase):
             self.assertTrue(entry.version.startswith(entry.series), entry.name)
             for digest in [entry.orig[1]] + [digest for _, _, digest in entry.patches]:
                 self.assertRegex(digest, '^[0-9a-f]{64}$')
+            for file, digest in entry.ours:
+                self.assertEqual(fetch.sha256(fetch.read_file(
+                    os.path.join(fetch.PATCHES, file))), digest, file)
+
+    def test_our_patch_is_checked(self):
+        with tempfile.TemporaryDirectory() as folder:
+            tar = os.path.join(folder, 'thing.tar')
+            with tarfile.open(tar, 'w') as out:
+                member = tarfile.TarInfo('thing-1.0/a.c')
+                member.size = 4
+                out.addfile(member, io.BytesIO(b'one\n'))
+            diff = b'why\n\n--- a/a.c\n+++ b/a.c\n@@ -1 +1 @@\n-one\n+two\n'
+            with open(os.path.join(folder, 'own.diff'), 'wb') as file:
+                file.write(diff)
+            entry = fetch.Entry('thing', '1.0')
+            entry.orig = ('thing.tar', '')
+            entry.ours = [('own.diff', fetch.sha256(diff))]
+            with mock.patch.object(fetch, 'PATCHES', folder):
+                fetch.unpack(entry, {'thing.tar': tar}, os.path.join(folder, 'one'))
+                self.assertEqual(fetch.read_file(os.path.join(folder, 'one', 'a.c')), b'two\n')
+                entry.ours = [('own.diff', fetch.sha256(b'else'))]
+                with self.assertRaises(fetch.Trouble):
+                    fetch.unpack(entry, {'thing.tar': tar}, os.path.join(folder, 'two'))
 
     def test_diff_without_packaging(self):
         diff = (b'--- a/debian/rules\n+++ b/debian/rules\n@@ -0,0 +1 @@\n+x\n'
