@@ -189,8 +189,9 @@ def postern(rig, sink, prefix=(), traced=False, lines=()):
     path = rig.file('postern.%d' % port)
     with open(path + '.conf', 'w') as out:
         out.write('\n'.join(['hostname mx.rcpt.example', 'listen 127.0.0.1:%d' % port,
-                             'relay %s to 127.0.0.1:%d' % (DOMAIN, sink.port), 'tls off',
-                             'log file %s.log' % path, *lines]) + '\n')
+                             'relay %s to 127.0.0.1:%d' % (DOMAIN, sink.port),
+                             'tls state "%s"' % rig.directory, 'log file "%s.log"' % path,
+                             *lines]) + '\n')
     process = rig.start([*prefix, rig.postern, 'run', '-c', path + '.conf'], name='postern')
     if not process.wait_line(r'\bready\b', 60):
         raise Broken('postern is not ready: ' + process.text[-500:])
