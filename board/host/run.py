@@ -115,7 +115,9 @@ def main():
     options = parser.parse_args()
     binary = os.path.join(TOP, options.postern)
     os.makedirs(os.path.join(TOP, MAILDIR), exist_ok=True)
+    # SIGINT too: a shell that starts us in the background has it ignored.
     signal.signal(signal.SIGTERM, interrupted)
+    signal.signal(signal.SIGINT, interrupted)
     events = queue.Queue()
     children = []
     status = 0
