@@ -43,7 +43,8 @@ static bool worn_out(const struct pst_relay_conn *conn)
 {
 	const struct pst_relay_conf *conf = conn->relay->conf;
 
-	return conn->relay->quiesced || conn->refusal_count >= conf->refusal_count_max ||
+	return conn->relay->quiesced || conn->leaving ||
+	       conn->refusal_count >= conf->refusal_count_max ||
 	       conn->message_count >= conf->message_count_max ||
 	       conn->relay->env.loop->now_ms - conn->born_ms >= conf->life_ms;
 }

@@ -85,6 +85,7 @@ struct pst_relay_conn {
 	uint8_t state;          /* enum pst_relay_conn_state */
 	bool reused;            /* has served another tx before this one */
 	bool heard;             /* a reply has come since the tx took it */
+	bool leaving;           /* the server said 421 to a dot: not for another transaction */
 	bool secure;            /* by TLS */
 	bool opened;            /* greeted, and secured where that was wanted */
 };

@@ -329,8 +329,8 @@ static void on_final_reply(struct pst_relay_tx *tx, const struct pst_smtp_client
 		tx->phase = PST_TX_DONE;
 		tx->conn->message_count++;
 	}
-	if (reply->code == 421) /* it is leaving: not for another transaction */
-		tx->conn->message_count = UINT32_MAX;
+	if (reply->code == 421)
+		tx->conn->leaving = true;
 	if (reply->code / 100 == 2)
 		tx->conn->refusal_count = 0;
 	else
