@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GREETING, EHLO, HELO, XFORWARD, MAIL, RCPT, DATA, DOT, RSET, NOOP, QUIT, OTHER };
+enum { GREETING, EHLO, LHLO, HELO, XCLIENT, XFORWARD, MAIL, RCPT, DATA, DOT, RSET, NOOP, QUIT, OTHER };
 
 static const struct {
 	const char *verb;
@@ -16,7 +16,12 @@ static const struct {
 		  "250-in.example\r\n250-PIPELINING\r\n250-SIZE 60000000\r\n250-8BITMIME\r\n"
 		  "250 ENHANCEDSTATUSCODES\r\n",
 		  true},
+	[LHLO] = {"LHLO",
+		  "250-in.example\r\n250-PIPELINING\r\n250-SIZE 60000000\r\n250-8BITMIME\r\n"
+		  "250 ENHANCEDSTATUSCODES\r\n",
+		  true},
 	[HELO] = {"HELO", "250 in.example\r\n", true},
+	[XCLIENT] = {"XCLIENT", "220 in.example ESMTP\r\n", true},
 	[XFORWARD] = {"XFORWARD", "250 2.0.0 ok\r\n", false},
 	[MAIL] = {"MAIL", "250 2.1.0 ok\r\n", false},
 	[RCPT] = {"RCPT", "250 2.1.5 ok\r\n", false},
@@ -52,7 +57,8 @@ static struct pst_inside_message *message_new(struct pst_inside_conn *conn)
 	inside->messages[inside->message_count++] = message;
 	pst_bytes_add_span(&message->envelope, pst_bytes_from(&conn->sender, 0));
 	pst_bytes_print(&message->envelope, " to");
-	pst_bytes_add_span(&message->envelope, pst_bytes_from(&conn->rcpts, 0));
+	if (!conn->lmtp)
+		pst_bytes_add_span(&message->envelope, pst_bytes_from(&conn->rcpts, 0));
 	return message;
 }
 
@@ -78,6 +84,36 @@ static void book_rcpt(struct pst_inside_conn *conn, bool good)
 	}
 	memmove(conn->rcpt_asked.at, conn->rcpt_asked.at + end + 1, asked.len - (uint32_t)end - 1);
 	pst_bytes_cut(&conn->rcpt_asked, asked.len - (uint32_t)end - 1);
+}
+
+/* The recipient whose fate is told next, cut off the list. */
+static struct pst_span next_fate(struct pst_inside_conn *conn)
+{
+	struct pst_span rest = pst_bytes_from(&conn->rcpts, conn->judged), rcpt;
+	int64_t end = pst_span_find(pst_span_sub(rest, 1, rest.len), '>');
+
+	PST_BUG_ON(end < 0);
+	rcpt = pst_span_sub(rest, 0, (uint32_t)end + 2);
+	conn->judged += rcpt.len;
+	return rcpt;
+}
+
+/* A final word. LMTP has one for each recipient; the message is taken for those with a good one. */
+static void book_dot(struct pst_inside_conn *conn, bool good)
+{
+	struct pst_inside_message *message = conn->message;
+
+	if (conn->lmtp && good)
+		pst_bytes_add_span(&message->envelope, next_fate(conn));
+	else if (conn->lmtp)
+		(void)next_fate(conn);
+	if (good && !message->taken)
+		message->taken = ++conn->inside->taken_count;
+	for (uint32_t i = 0; i < conn->due_count; i++)
+		if (conn->due[i] == DOT)
+			return;
+	conn->message = NULL;
+	forget_envelope(conn);
 }
 
 /* The oldest command was answered. */
@@ -107,9 +143,10 @@ static void book(struct pst_inside_conn *conn, uint8_t class)
 		}
 		break;
 	case DOT:
-		if (class == 2)
-			conn->message->taken = ++conn->inside->taken_count;
-		conn->message = NULL;
+		book_dot(conn, class == 2);
+		break;
+	case LHLO:
+		conn->lmtp = true;
 		forget_envelope(conn);
 		break;
 	case EHLO:
@@ -130,7 +167,7 @@ static void say(struct pst_inside_conn *conn, struct pst_span text)
 		int64_t end = pst_span_find(rest, '\n');
 		struct pst_span line = pst_span_sub(rest, 0, end < 0 ? rest.len : (uint32_t)end + 1);
 
-		if (conn->due_count > 0 && conn->due[0] == EHLO &&
+		if (conn->due_count > 0 && (conn->due[0] == EHLO || conn->due[0] == LHLO) &&
 		    pst_span_starts_nocase(pst_span_sub(line, 4, line.len), PST_SPAN("PIPELINING")))
 			conn->pipelining = true;
 		if (line.len >= 4 && pst_is_digit(line.at[0]) && pst_is_digit(line.at[1]) &&
@@ -219,7 +256,7 @@ static void check_order(struct pst_inside_conn *conn, uint8_t command, struct ps
 		fault(conn, "pipelined, which was not offered", line);
 	else if (conn->due_count > 0 && commands[before].last)
 		fault(conn, "pipelined behind a command that must be the last", line);
-	else if (conn->due_count > 0 && (command == EHLO || command == HELO))
+	else if (conn->due_count > 0 && (command == EHLO || command == LHLO || command == HELO))
 		fault(conn, "pipelined a greeting", line);
 	else if (command == MAIL && (conn->mail || mail_due))
 		fault(conn, "nested MAIL", line);
@@ -295,12 +332,35 @@ static void check_body(struct pst_inside_conn *conn, struct pst_span piece)
 
 static void on_dot(struct pst_inside_conn *conn)
 {
+	struct pst_bytes rcpts = {0};
+	struct pst_span rest;
+
 	conn->in_body = false;
 	conn->message->whole = true;
-	conn->due[conn->due_count++] = DOT;
 	if (conn->inside->manual)
 		pst_bytes_print(&conn->inside->lines, ".\n");
-	answer(conn, DOT, PST_SPAN("."));
+	if (!conn->lmtp) {
+		conn->due[conn->due_count++] = DOT;
+		answer(conn, DOT, PST_SPAN("."));
+		return;
+	}
+	conn->judged = 0;
+	pst_bytes_add_span(&rcpts, pst_bytes_from(&conn->rcpts, 0));
+	rest = pst_bytes_from(&rcpts, 0);
+	for (uint32_t i = 0; i < rest.len; i++)
+		if (rest.at[i] == '>')
+			conn->due[conn->due_count++] = DOT;
+	while (rest.len > 0) {
+		struct pst_bytes line = {0};
+		int64_t end = pst_span_find(rest, '>');
+
+		pst_bytes_print(&line, ".");
+		pst_bytes_add(&line, rest.at, (uint32_t)end + 1);
+		answer(conn, DOT, pst_bytes_from(&line, 0));
+		pst_bytes_free(&line);
+		rest = pst_span_sub(rest, (uint32_t)end + 1, rest.len);
+	}
+	pst_bytes_free(&rcpts);
 }
 
 /* One line of a body, or the part of one that is there.

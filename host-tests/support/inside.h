@@ -39,7 +39,8 @@ struct pst_inside_conn {
 	struct pst_peer *peer;
 	uint8_t due[PST_INSIDE_DUE_MAX]; /* commands not answered yet, oldest first */
 	uint32_t due_count;
-	bool greeted, pipelining, hung, in_body, mail_asked, mail, rcpt;
+	uint32_t judged; /* LMTP: bytes of `rcpts` whose fate was told */
+	bool lmtp, greeted, pipelining, hung, in_body, mail_asked, mail, rcpt;
 	struct pst_inside_message *message; /* being received */
 	struct pst_bytes sender, rcpts, rcpt_asked;
 };
