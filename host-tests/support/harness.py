@@ -23,7 +23,7 @@ from .proc import Port, Proc, wait_listening
 from .server import Server
 
 REGISTRY = []
-FIGURES = []     # lines that a test wants printed at the end
+FIGURES = []     # lines to print at the end, or functions that return some
 
 
 class Skip(Exception):
@@ -131,7 +131,7 @@ FIELD = re.compile(r'([a-z][a-z0-9_-]*)=("(?:[^"\\]|\\.)*"|[^ ]*)(?: |$)')
 def parse_record(line):
     """A log line as a dict (`stamp` is the time), None if it is not one. Of a field that comes more
     than once the values are joined with commas."""
-    match = re.search(r'(\d{4}-\d\d-\d\dT[0-9:.]+Z) +(ev=.*)$', line)
+    match = re.search(r'(\d{4}-\d\d-\d\dT[0-9:.]+Z) +((?:level=\w+ +)?ev=.*)$', line)
     if not match:
         return None
     record = {'stamp': match.group(1)}
