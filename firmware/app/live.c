@@ -65,7 +65,9 @@ static int ask_hello(struct live *live, struct pst_buf *out)
 
 static int ask_null_sender(struct live *live, struct pst_buf *out)
 {
-	return pst_smtp_client_mail(&live->core, out, PST_SPAN_NONE, 0, false);
+	const struct pst_smtp_mail nobody = {0};
+
+	return pst_smtp_client_mail(&live->core, out, &nobody);
 }
 
 /* "local@domain" of the route. */
@@ -78,7 +80,7 @@ static int ask_rcpt_at(struct live *live, struct pst_buf *out, const char *local
 	if (pst_buf_put_text(&mailbox, local) || pst_buf_put_byte(&mailbox, '@') ||
 	    pst_buf_put(&mailbox, first_domain(live)))
 		return -PST_E_FULL;
-	return pst_smtp_client_rcpt(&live->core, out, pst_buf_span(&mailbox));
+	return pst_smtp_client_rcpt(&live->core, out, pst_buf_span(&mailbox), NULL);
 }
 
 static int ask_postmaster(struct live *live, struct pst_buf *out)
@@ -88,7 +90,7 @@ static int ask_postmaster(struct live *live, struct pst_buf *out)
 
 static int ask_outward(struct live *live, struct pst_buf *out)
 {
-	return pst_smtp_client_rcpt(&live->core, out, PST_SPAN(OUTSIDE));
+	return pst_smtp_client_rcpt(&live->core, out, PST_SPAN(OUTSIDE), NULL);
 }
 
 static int ask_routed(struct live *live, struct pst_buf *out)

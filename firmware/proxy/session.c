@@ -413,6 +413,9 @@ static void on_starttls(struct pst_session *session)
 
 /* ---- what the core asks ---------------------------------------------------------------------- */
 
+/* Offered only where every route carries it. */
+#define CARRIED (PST_SMTP_CAP_8BITMIME | PST_SMTP_CAP_DSN)
+
 static void on_helo(struct pst_session *session, const struct pst_smtp_event *event)
 {
 	struct pst_smtp_caps inside, caps;
@@ -425,7 +428,7 @@ static void on_helo(struct pst_session *session, const struct pst_smtp_event *ev
 	caps = (struct pst_smtp_caps){
 		.set = PST_SMTP_CAP_PIPELINING | PST_SMTP_CAP_ENHANCEDSTATUSCODES |
 		       PST_SMTP_CAP_SIZE | PST_SMTP_CAP_LIMITS |
-		       (inside.set & PST_SMTP_CAP_8BITMIME) |
+		       (inside.set & CARRIED) |
 		       (offers_tls(session) ? PST_SMTP_CAP_STARTTLS : 0),
 		.size_bytes = size_offered(session, &inside),
 		.rcpt_count_max = session->conf->policy.recipient_count_max,
@@ -535,7 +538,7 @@ static void on_rcpt(struct pst_session *session, const struct pst_smtp_event *ev
 		return;
 	}
 	set_wait(session, PST_WAIT_ANSWER);
-	pst_txn_recipient(session->txn, &event->path);
+	pst_txn_recipient(session->txn, event);
 }
 
 static void on_data(struct pst_session *session)

@@ -28,6 +28,7 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 			    const struct pst_txn_owner *owner, void *session)
 {
 	struct pst_txn *txn = pst_pool_get_zeroed(&txns->pool);
+	struct pst_span ret, envid;
 
 	if (!txn)
 		return NULL;
@@ -39,12 +40,14 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 	txn->facts = *facts;
 	txn->facts.helo = pst_arena_copy(&txn->arena, facts->helo);
 	txn->facts.sender = pst_arena_copy(&txn->arena, mail->path.mailbox);
+	ret = pst_arena_copy(&txn->arena, mail->mail.dsn.ret);
+	envid = pst_arena_copy(&txn->arena, mail->mail.dsn.envid);
 	txn->facts.tls_version = pst_arena_copy(&txn->arena, facts->tls_version);
 	txn->facts.tls_cipher = pst_arena_copy(&txn->arena, facts->tls_cipher);
 	if (!(facts->set & PST_FACT_TRUSTED))
 		txn->share.client = pst_client_get(txns->clients, &facts->client);
 	if (!txn->facts.helo.at || !txn->facts.sender.at || !txn->facts.tls_version.at ||
-	    !txn->facts.tls_cipher.at ||
+	    !txn->facts.tls_cipher.at || !ret.at || !envid.at ||
 	    (!(facts->set & PST_FACT_TRUSTED) && !txn->share.client)) {
 		if (txn->share.client)
 			pst_client_put(txns->clients, txn->share.client);
@@ -61,9 +64,12 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 		.on_event = on_relay_event,
 		.conf = &conf->relay,
 		.identity = {txn->facts.client, txn->facts.helo, txn->facts.esmtp},
-		.sender = txn->facts.sender,
-		.size_bytes = mail->mail.size_bytes,
-		.eight_bit = mail->mail.body == PST_SMTP_BODY_8BITMIME,
+		.mail = {
+			.mailbox = txn->facts.sender,
+			.size_bytes = mail->mail.size_bytes,
+			.eight_bit = mail->mail.body == PST_SMTP_BODY_8BITMIME,
+			.dsn = {ret, envid},
+		},
 	};
 	pst_list_append(&txns->all, &txn->node);
 	pst_count(txns->env->counters, PST_COUNTER_transactions);
@@ -322,15 +328,33 @@ static enum pst_reason judge_recipient(struct pst_txn *txn, const struct pst_smt
 	return pst_policy_recipient(&conf->policy, &txn->facts, &rcpt);
 }
 
-static struct pst_rcpt *rcpt_new(struct pst_txn *txn, struct pst_span mailbox)
+/*  ret NULL: over a bound */
+static const struct pst_smtp_rcpt_dsn *dsn_new(struct pst_txn *txn,
+					       const struct pst_smtp_rcpt_dsn *given)
+{
+	struct pst_smtp_rcpt_dsn *dsn = pst_arena_alloc(&txn->arena, sizeof(*dsn));
+
+	if (!dsn)
+		return NULL;
+	dsn->notify = pst_arena_copy(&txn->arena, given->notify);
+	dsn->orcpt = pst_arena_copy(&txn->arena, given->orcpt);
+	return dsn->notify.at && dsn->orcpt.at ? dsn : NULL;
+}
+
+static struct pst_rcpt *rcpt_new(struct pst_txn *txn, const struct pst_smtp_event *event)
 {
 	struct pst_rcpt *rcpt = pst_arena_alloc(&txn->arena, sizeof(*rcpt));
 
 	if (!rcpt)
 		return NULL;
-	rcpt->relay.mailbox = pst_arena_copy(&txn->arena, mailbox);
+	rcpt->relay.mailbox = pst_arena_copy(&txn->arena, event->path.mailbox);
 	if (!rcpt->relay.mailbox.at)
 		return NULL;
+	if (event->dsn.notify.len > 0 || event->dsn.orcpt.len > 0) {
+		rcpt->relay.dsn = dsn_new(txn, &event->dsn);
+		if (!rcpt->relay.dsn)
+			return NULL;
+	}
 	if (txn->rcpt_last)
 		txn->rcpt_last->next = rcpt;
 	else
@@ -351,8 +375,9 @@ static bool refused_before(struct pst_txn *txn, struct pst_span mailbox)
 	return pst_ledger_take(ledger, envelope, LEDGER_REFUSED, txn->txns->env->loop->now_ms) > 0;
 }
 
-void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_path *path)
+void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt)
 {
+	const struct pst_smtp_path *path = &rcpt->path;
 	const struct pst_route *route;
 	enum pst_reason reason = judge_recipient(txn, path, &route);
 
@@ -364,7 +389,7 @@ void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_path *path)
 		refuse_recipient(txn, reason);
 		return;
 	}
-	txn->offered = rcpt_new(txn, path->mailbox);
+	txn->offered = rcpt_new(txn, rcpt);
 	if (!txn->offered) {
 		refuse_recipient(txn, PST_REASON_too_many_recipients);
 		return;
@@ -377,7 +402,7 @@ void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_path *path)
 	txn->route = route;
 	txn->rcpt_pending = true;
 	txn->rcpt_reason = PST_REASON_none;
-	pst_relay_offer(&txn->tx, txn->offered->relay.mailbox);
+	pst_relay_offer(&txn->tx, &txn->offered->relay);
 }
 
 static void on_recipient(struct pst_txn *txn, const struct pst_relay_event *event)

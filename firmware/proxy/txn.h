@@ -127,7 +127,7 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 			    const struct pst_txn_owner *owner, void *session) PST_MUST_CHECK;
 
 /* A recipient: on_recipient follows. */
-void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_path *path);
+void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt);
 /* Our 354 is about to be said; ret false: nothing can be delivered, answer 451 instead. */
 bool pst_txn_data(struct pst_txn *txn) PST_MUST_CHECK;
 /* The next decoded piece, and what the decoder has noticed so far. Always taken.

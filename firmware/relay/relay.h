@@ -1,6 +1,6 @@
 /* relay/relay.h - delivering one transaction to an internal server
  *
- * Layer: relay. Uses: smtp, link, net, loop, base. Spec: RFC 5321, 2920, 1870, 6152.
+ * Layer: relay. Uses: smtp, link, net, loop, base. Spec: RFC 5321, 2920, 1870, 3461, 6152.
  * Concept: a `pst_relay` is the process's pool of connections; a `pst_relay_tx` is the internal
  * half of one transaction. The owner offers recipients one by one, opens data, writes the body in
  * wire form, releases the dot and learns the internal server's final word. Behind that the relay
@@ -51,6 +51,7 @@ struct pst_relay_event {
 struct pst_relay_rcpt {
 	struct pst_relay_rcpt *next;
 	struct pst_span mailbox;
+	const struct pst_smtp_rcpt_dsn *dsn; /* NULL: nothing was asked for */
 };
 
 struct pst_relay_tx {
@@ -60,9 +61,7 @@ struct pst_relay_tx {
 	const struct pst_relay_conf *conf;
 	const struct pst_route *route;
 	struct pst_smtp_identity identity;
-	struct pst_span sender;
-	uint64_t size_bytes;
-	bool eight_bit;
+	struct pst_smtp_mail mail;
 	bool body_kept; /* the whole body can be written once more */
 	struct pst_relay_rcpt *accepted; /* appended to by the owner when a recipient was taken */
 
@@ -72,7 +71,7 @@ struct pst_relay_tx {
 	struct pst_node node;          /* in a server's waiting or quiet list */
 	struct pst_timer timer;        /* waiting for a connection */
 	struct pst_task task;          /* an answer that is known without asking */
-	struct pst_span offer;         /* the recipient on offer; empty: none */
+	const struct pst_relay_rcpt *offer; /* the recipient on offer; NULL: none */
 	struct pst_relay_rcpt *replay; /* next accepted recipient to be repeated */
 	struct pst_relay_rcpt *judged; /* LMTP: whose final word comes next */
 	uint64_t since_ms;             /* quiet, or waiting for a connection, since */
@@ -80,6 +79,7 @@ struct pst_relay_tx {
 	struct pst_smtp_enhanced mail_enhanced;
 	uint16_t mail_code;            /* MAIL was refused: told at each recipient */
 	uint16_t replay_due;           /* replies outstanding to repeated recipients */
+	uint32_t needs;                /* enum pst_smtp_cap: what the client has declared */
 	uint8_t phase;                 /* enum in relay_priv.h */
 	uint8_t tried;                 /* bit set of route->servers */
 	uint8_t noop_count;
@@ -130,8 +130,8 @@ struct pst_smtp_caps pst_relay_offers(const struct pst_relay *relay,
 const struct pst_route *pst_relay_route(const struct pst_relay_conf *conf, struct pst_span domain);
 
 void pst_relay_begin(struct pst_relay *relay, struct pst_relay_tx *tx);
-/* Offer a recipient; RCPT or FAILED follows. One at a time. The mailbox is borrowed until then. */
-void pst_relay_offer(struct pst_relay_tx *tx, struct pst_span mailbox);
+/* Offer a recipient; RCPT or FAILED follows. One at a time. The recipient is borrowed until then. */
+void pst_relay_offer(struct pst_relay_tx *tx, const struct pst_relay_rcpt *rcpt);
 /* The list of accepted recipients was made shorter: the next data begins with the envelope anew. */
 void pst_relay_repeat(struct pst_relay_tx *tx);
 /* Ask for 354; DATA or FAILED follows. */

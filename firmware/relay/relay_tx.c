@@ -136,18 +136,18 @@ static int put_next(struct pst_relay_tx *tx, struct pst_buf *out)
 		ret = pst_smtp_client_xforward(core, out, &tx->identity);
 		tx->xforward_sent = ret == 0;
 	} else if (!tx->mail_sent) {
-		ret = pst_smtp_client_mail(core, out, tx->sender, tx->size_bytes, tx->eight_bit);
+		ret = pst_smtp_client_mail(core, out, &tx->mail);
 		tx->mail_sent = ret == 0;
 	} else if (tx->mail_code) {
 		return 0;
 	} else if (tx->replay) {
-		ret = pst_smtp_client_rcpt(core, out, tx->replay->mailbox);
+		ret = pst_smtp_client_rcpt(core, out, tx->replay->mailbox, tx->replay->dsn);
 		if (ret == 0) {
 			tx->replay = tx->replay->next;
 			tx->replay_due++;
 		}
-	} else if (tx->offer.len > 0 && !tx->offer_sent) {
-		ret = pst_smtp_client_rcpt(core, out, tx->offer);
+	} else if (tx->offer && !tx->offer_sent) {
+		ret = pst_smtp_client_rcpt(core, out, tx->offer->mailbox, tx->offer->dsn);
 		tx->offer_sent = ret == 0;
 	} else if (tx->data_wanted && core->due_count == 0) {
 		ret = pst_smtp_client_data(core, out);
@@ -176,7 +176,7 @@ static void tell_mail_refusal(struct pst_relay_tx *tx)
 		.ours = tx->mail_ours,
 	};
 
-	tx->offer = PST_SPAN_NONE;
+	tx->offer = NULL;
 	tx->offer_sent = false;
 	become_quiet(tx);
 	tell(tx, &event);
@@ -185,7 +185,7 @@ static void tell_mail_refusal(struct pst_relay_tx *tx)
 /* The server cannot carry what the client declared (P6): not this server. */
 static bool can_carry(const struct pst_relay_tx *tx)
 {
-	return !tx->eight_bit || (tx->conn->core.caps.set & PST_SMTP_CAP_8BITMIME);
+	return (tx->needs & ~tx->conn->core.caps.set) == 0;
 }
 
 /* Behind a NOOP nothing may be sent before its reply (RFC 2920 section 3.1). */
@@ -207,7 +207,7 @@ void pst_relay_tx_step(struct pst_relay_tx *tx)
 	if (!can_carry(tx)) {
 		pst_relay_conn_leave(conn, !tx->mail_sent);
 		tx->conn = NULL;
-		tx_fail(tx, "cannot carry 8BITMIME");
+		tx_fail(tx, "cannot carry what the client declared");
 		return;
 	}
 	while (tx->phase == PST_TX_ENVELOPE && may_send(&conn->core)) {
@@ -225,9 +225,9 @@ void pst_relay_tx_step(struct pst_relay_tx *tx)
 		pst_relay_conn_arm(conn);
 	if (conn->core.due_count > 0 || tx->phase != PST_TX_ENVELOPE)
 		return;
-	if (tx->mail_code && tx->offer.len > 0)
+	if (tx->mail_code && tx->offer)
 		tell_mail_refusal(tx);
-	else if (tx->offer.len == 0 && !tx->data_wanted)
+	else if (!tx->offer && !tx->data_wanted)
 		become_quiet(tx);
 }
 
@@ -284,7 +284,7 @@ static void on_rcpt_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_
 		tx->conn->refusal_count++;
 	if (event.ours)
 		log_ours(tx, "RCPT", reply);
-	tx->offer = PST_SPAN_NONE;
+	tx->offer = NULL;
 	tx->offer_sent = false;
 	tell(tx, &event);
 }
@@ -619,18 +619,32 @@ static void on_task(struct pst_task *task)
 		tx_fail(tx, tx->failure);
 }
 
+static uint32_t needs_of(const struct pst_smtp_mail *mail)
+{
+	uint32_t needs = 0;
+
+	if (mail->eight_bit)
+		needs |= PST_SMTP_CAP_8BITMIME;
+	if (mail->dsn.ret.len > 0 || mail->dsn.envid.len > 0)
+		needs |= PST_SMTP_CAP_DSN;
+	return needs;
+}
+
 void pst_relay_begin(struct pst_relay *relay, struct pst_relay_tx *tx)
 {
 	tx->relay = relay;
 	tx->phase = PST_TX_NEW;
+	tx->needs = needs_of(&tx->mail);
 	tx->timer.on_due = on_wait_due;
 	tx->task.on_run = on_task;
 }
 
-void pst_relay_offer(struct pst_relay_tx *tx, struct pst_span mailbox)
+void pst_relay_offer(struct pst_relay_tx *tx, const struct pst_relay_rcpt *rcpt)
 {
-	PST_BUG_ON(tx->offer.len > 0 || mailbox.len == 0);
-	tx->offer = mailbox;
+	PST_BUG_ON(tx->offer || rcpt->mailbox.len == 0);
+	tx->offer = rcpt;
+	if (rcpt->dsn)
+		tx->needs |= PST_SMTP_CAP_DSN;
 	tx->offer_sent = false;
 	tx_continue(tx);
 }

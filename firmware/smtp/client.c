@@ -175,30 +175,62 @@ int pst_smtp_client_xclient(struct pst_smtp_client *core, struct pst_buf *out,
 			    core->caps.xclient, identity);
 }
 
-int pst_smtp_client_mail(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span mailbox,
-			 uint64_t size_bytes, bool eight_bit)
+/* " KEYWORD=value", or nothing for an empty value. */
+static int param_put(struct pst_buf *out, struct pst_span keyword, struct pst_span value)
 {
-	struct pst_span parts[4] = {PST_SPAN("MAIL FROM:<"), mailbox, PST_SPAN(">")};
-	uint8_t area[64];
+	int failed = 0;
+
+	if (value.len == 0)
+		return 0;
+	failed |= pst_buf_put(out, keyword);
+	failed |= pst_buf_put(out, value);
+	return failed;
+}
+
+/* With every parameter, each as long as it can be. */
+#define MAIL_PARAMS_MAX (64 + sizeof(" RET=HDRS ENVID=") + PST_SMTP_ENVID_MAX)
+#define RCPT_PARAMS_MAX \
+	(sizeof(" NOTIFY=SUCCESS,SUCCESS,SUCCESS ORCPT=") + PST_SMTP_ORCPT_MAX)
+
+int pst_smtp_client_mail(struct pst_smtp_client *core, struct pst_buf *out,
+			 const struct pst_smtp_mail *mail)
+{
+	struct pst_span parts[4] = {PST_SPAN("MAIL FROM:<"), mail->mailbox, PST_SPAN(">")};
+	uint8_t area[MAIL_PARAMS_MAX];
 	struct pst_buf params;
 	int failed = 0;
 
 	pst_buf_init(&params, area, sizeof(area));
-	if (size_bytes && (core->caps.set & PST_SMTP_CAP_SIZE)) {
+	if (mail->size_bytes && (core->caps.set & PST_SMTP_CAP_SIZE)) {
 		failed |= pst_buf_put(&params, PST_SPAN(" SIZE="));
-		failed |= pst_buf_put_u64(&params, size_bytes);
+		failed |= pst_buf_put_u64(&params, mail->size_bytes);
 	}
-	if (eight_bit && (core->caps.set & PST_SMTP_CAP_8BITMIME))
+	if (mail->eight_bit && (core->caps.set & PST_SMTP_CAP_8BITMIME))
 		failed |= pst_buf_put(&params, PST_SPAN(" BODY=8BITMIME"));
+	if (core->caps.set & PST_SMTP_CAP_DSN) {
+		failed |= param_put(&params, PST_SPAN(" RET="), mail->dsn.ret);
+		failed |= param_put(&params, PST_SPAN(" ENVID="), mail->dsn.envid);
+	}
 	PST_BUG_ON(failed);
 	parts[3] = pst_buf_span(&params);
 	return command_put(core, out, PST_SMTP_CMD_MAIL, parts, PST_COUNT(parts));
 }
 
-int pst_smtp_client_rcpt(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span mailbox)
+int pst_smtp_client_rcpt(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span mailbox,
+			 const struct pst_smtp_rcpt_dsn *dsn)
 {
-	const struct pst_span parts[] = {PST_SPAN("RCPT TO:<"), mailbox, PST_SPAN(">")};
+	struct pst_span parts[4] = {PST_SPAN("RCPT TO:<"), mailbox, PST_SPAN(">")};
+	uint8_t area[RCPT_PARAMS_MAX];
+	struct pst_buf params;
+	int failed = 0;
 
+	pst_buf_init(&params, area, sizeof(area));
+	if (dsn && (core->caps.set & PST_SMTP_CAP_DSN)) {
+		failed |= param_put(&params, PST_SPAN(" NOTIFY="), dsn->notify);
+		failed |= param_put(&params, PST_SPAN(" ORCPT="), dsn->orcpt);
+	}
+	PST_BUG_ON(failed);
+	parts[3] = pst_buf_span(&params);
 	return command_put(core, out, PST_SMTP_CMD_RCPT, parts, PST_COUNT(parts));
 }
 

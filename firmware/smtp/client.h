@@ -1,6 +1,6 @@
 /* smtp/client.h - the client side of an SMTP connection, without I/O
  *
- * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 2920, 1870, 6152; Postfix XFORWARD_README.
+ * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 2920, 1870, 3461, 6152; Postfix XFORWARD_README.
  * Concept: each function appends one command to an output buffer and remembers which reply is due;
  * pst_smtp_client_next reads replies and says which command each one answers. A reply that nobody
  * asked for, or whose class makes no sense for its command, is a protocol error: the connection is
@@ -11,6 +11,7 @@
 #define PST_SMTP_CLIENT_H
 
 #include "smtp/caps.h"
+#include "smtp/dsn.h"
 #include "smtp/path.h"
 #include "smtp/reply.h"
 
@@ -56,6 +57,14 @@ struct pst_smtp_identity {
 	bool esmtp;
 };
 
+/* What MAIL declares. Each parameter is sent only where its extension is offered. */
+struct pst_smtp_mail {
+	struct pst_span mailbox; /* without brackets, empty for the null path */
+	uint64_t size_bytes;     /* SIZE=; 0: not known */
+	bool eight_bit;          /* BODY=8BITMIME */
+	struct pst_smtp_mail_dsn dsn;
+};
+
 /* Begin: the greeting is due. */
 void pst_smtp_client_init(struct pst_smtp_client *core);
 
@@ -76,12 +85,11 @@ int pst_smtp_client_xforward(struct pst_smtp_client *core, struct pst_buf *out,
  * EHLO follows (Postfix XCLIENT_README). */
 int pst_smtp_client_xclient(struct pst_smtp_client *core, struct pst_buf *out,
 			    const struct pst_smtp_identity *identity) PST_MUST_CHECK;
-/*  in  mailbox: without brackets, empty for the null path
- *      size_bytes: sent as SIZE= where offered and not 0; eight_bit: BODY=8BITMIME where offered */
-int pst_smtp_client_mail(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span mailbox,
-			 uint64_t size_bytes, bool eight_bit) PST_MUST_CHECK;
-int pst_smtp_client_rcpt(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span mailbox)
-	PST_MUST_CHECK;
+int pst_smtp_client_mail(struct pst_smtp_client *core, struct pst_buf *out,
+			 const struct pst_smtp_mail *mail) PST_MUST_CHECK;
+/*  in  dsn: NULL for none; sent only where DSN is offered */
+int pst_smtp_client_rcpt(struct pst_smtp_client *core, struct pst_buf *out, struct pst_span mailbox,
+			 const struct pst_smtp_rcpt_dsn *dsn) PST_MUST_CHECK;
 int pst_smtp_client_data(struct pst_smtp_client *core, struct pst_buf *out) PST_MUST_CHECK;
 /* TLS begins behind its 220; what the server offers is then to be learnt anew by another EHLO. */
 int pst_smtp_client_starttls(struct pst_smtp_client *core, struct pst_buf *out) PST_MUST_CHECK;

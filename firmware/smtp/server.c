@@ -141,46 +141,88 @@ static bool param_split(struct pst_span param, struct pst_span *keyword, struct 
 }
 
 static const struct pst_smtp_reply *param_size(struct pst_smtp_server *core, struct pst_span value,
-					       struct pst_smtp_mail_params *mail)
+					       struct pst_smtp_event *event)
 {
+	uint64_t *size_bytes = &event->mail.size_bytes;
 	int err;
 
 	if (value.len > SIZE_DIGITS_MAX)
 		return &BAD_PARAMETER;
-	err = pst_span_u64(value, UINT64_MAX, &mail->size_bytes);
+	err = pst_span_u64(value, UINT64_MAX, size_bytes);
 	if (err == -PST_E_RANGE)
 		return &TOO_BIG;
 	if (err)
 		return &BAD_PARAMETER;
-	return core->size_bytes_max && mail->size_bytes > core->size_bytes_max ? &TOO_BIG : NULL;
+	return core->size_bytes_max && *size_bytes > core->size_bytes_max ? &TOO_BIG : NULL;
 }
 
 static const struct pst_smtp_reply *param_body(struct pst_smtp_server *core, struct pst_span value,
-					       struct pst_smtp_mail_params *mail)
+					       struct pst_smtp_event *event)
 {
 	(void)core;
-	mail->body_given = true;
+	event->mail.body_given = true;
 	if (pst_span_eq_nocase(value, PST_SPAN("8BITMIME")))
-		mail->body = PST_SMTP_BODY_8BITMIME;
+		event->mail.body = PST_SMTP_BODY_8BITMIME;
 	else if (!pst_span_eq_nocase(value, PST_SPAN("7BIT")))
 		return &BAD_PARAMETER;
 	return NULL;
 }
 
-static const struct {
+static const struct pst_smtp_reply *param_ret(struct pst_smtp_server *core, struct pst_span value,
+					      struct pst_smtp_event *event)
+{
+	(void)core;
+	event->mail.dsn.ret = value;
+	return pst_smtp_ret_check(value) ? NULL : &BAD_PARAMETER;
+}
+
+static const struct pst_smtp_reply *param_envid(struct pst_smtp_server *core, struct pst_span value,
+						struct pst_smtp_event *event)
+{
+	(void)core;
+	event->mail.dsn.envid = value;
+	return pst_smtp_envid_check(value) ? NULL : &BAD_PARAMETER;
+}
+
+static const struct pst_smtp_reply *param_notify(struct pst_smtp_server *core,
+						 struct pst_span value,
+						 struct pst_smtp_event *event)
+{
+	(void)core;
+	event->dsn.notify = value;
+	return pst_smtp_notify_check(value) ? NULL : &BAD_PARAMETER;
+}
+
+static const struct pst_smtp_reply *param_orcpt(struct pst_smtp_server *core, struct pst_span value,
+						struct pst_smtp_event *event)
+{
+	(void)core;
+	event->dsn.orcpt = value;
+	return pst_smtp_orcpt_check(value, false) ? NULL : &BAD_PARAMETER;
+}
+
+struct param {
 	struct pst_span keyword;
 	uint32_t cap;
 	const struct pst_smtp_reply *(*take)(struct pst_smtp_server *core, struct pst_span value,
-					     struct pst_smtp_mail_params *mail);
-} MAIL_PARAMS[] = {
-	{PST_SPAN("SIZE"), PST_SMTP_CAP_SIZE, param_size},
-	{PST_SPAN("BODY"), PST_SMTP_CAP_8BITMIME, param_body},
+					     struct pst_smtp_event *event);
 };
 
-/*  in  known_count: how many of MAIL_PARAMS this verb has */
+static const struct param MAIL_PARAMS[] = {
+	{PST_SPAN("SIZE"), PST_SMTP_CAP_SIZE, param_size},
+	{PST_SPAN("BODY"), PST_SMTP_CAP_8BITMIME, param_body},
+	{PST_SPAN("RET"), PST_SMTP_CAP_DSN, param_ret},
+	{PST_SPAN("ENVID"), PST_SMTP_CAP_DSN, param_envid},
+};
+
+static const struct param RCPT_PARAMS[] = {
+	{PST_SPAN("NOTIFY"), PST_SMTP_CAP_DSN, param_notify},
+	{PST_SPAN("ORCPT"), PST_SMTP_CAP_DSN, param_orcpt},
+};
+
 static const struct pst_smtp_reply *check_params(struct pst_smtp_server *core, struct pst_span args,
-						 uint32_t known_count,
-						 struct pst_smtp_mail_params *mail)
+						 const struct param *params, uint32_t count,
+						 struct pst_smtp_event *event)
 {
 	const struct pst_smtp_reply *refusal = NULL;
 	uint32_t seen = 0;
@@ -191,16 +233,16 @@ static const struct pst_smtp_reply *check_params(struct pst_smtp_server *core, s
 
 		if (!param_split(param, &keyword, &value))
 			return &BAD_PARAMETER;
-		while (i < known_count && (!pst_span_eq_nocase(keyword, MAIL_PARAMS[i].keyword) ||
-					   !(core->offered & MAIL_PARAMS[i].cap)))
+		while (i < count && (!pst_span_eq_nocase(keyword, params[i].keyword) ||
+				     !(core->offered & params[i].cap)))
 			i++;
-		if (i == known_count)
+		if (i == count)
 			return &UNKNOWN_PARAMETER;
 		if (seen & (1u << i))
 			return &BAD_PARAMETER;
 		seen |= 1u << i;
 		/* A message too big is said only if the rest is right. */
-		const struct pst_smtp_reply *failed = MAIL_PARAMS[i].take(core, value, mail);
+		const struct pst_smtp_reply *failed = params[i].take(core, value, event);
 
 		if (failed && failed != &TOO_BIG)
 			return failed;
@@ -237,7 +279,7 @@ static const struct pst_smtp_reply *check_mail(struct pst_smtp_server *core, str
 		return refusal;
 	if (event->path.flags & PST_SMTP_PATH_BARE)
 		return &BAD_SENDER;
-	return check_params(core, args, PST_COUNT(MAIL_PARAMS), &event->mail);
+	return check_params(core, args, MAIL_PARAMS, PST_COUNT(MAIL_PARAMS), event);
 }
 
 static const struct pst_smtp_reply *check_rcpt(struct pst_smtp_server *core, struct pst_span args,
@@ -252,7 +294,7 @@ static const struct pst_smtp_reply *check_rcpt(struct pst_smtp_server *core, str
 	    !pst_span_eq_nocase(event->path.local, PST_SPAN("postmaster")))
 		refusal = &BAD_RECIPIENT;
 	if (!refusal)
-		refusal = check_params(core, args, 0, &event->mail);
+		refusal = check_params(core, args, RCPT_PARAMS, PST_COUNT(RCPT_PARAMS), event);
 	if (refusal)
 		core->rcpt_refused = true;
 	return refusal;

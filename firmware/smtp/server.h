@@ -1,6 +1,6 @@
 /* smtp/server.h - the server side of an SMTP session, without I/O
  *
- * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 1870, 2034, 2920, 6152.
+ * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 1870, 2034, 2920, 3461, 6152.
  * Concept: the owner feeds bytes and pulls one event at a time. An event that asks (HELO, MAIL,
  * RCPT, DATA, END) stops the core until the owner answers; only then the session's state follows
  * the answer's class. Everything that syntax and order alone decide arrives as a ready reply.
@@ -16,6 +16,7 @@
 
 #include "smtp/caps.h"
 #include "smtp/data.h"
+#include "smtp/dsn.h"
 #include "smtp/path.h"
 #include "smtp/reply.h"
 
@@ -45,7 +46,7 @@ enum pst_smtp_event_kind {
 	PST_SMTP_EV_RESET, /* send event.reply; a transaction, if any, is forgotten */
 	PST_SMTP_EV_HELO,  /* asks: name, esmtp. An accepted one forgets a transaction, too */
 	PST_SMTP_EV_MAIL,  /* asks: path, mail */
-	PST_SMTP_EV_RCPT,  /* asks: path */
+	PST_SMTP_EV_RCPT,  /* asks: path, dsn */
 	PST_SMTP_EV_DATA,  /* asks: answer 354 to take the body, 4xx or 5xx to stay */
 	PST_SMTP_EV_BODY,  /* wire: the next decoded piece, in wire form */
 	PST_SMTP_EV_END,   /* asks: the final answer; what the decoder noticed is in core->data */
@@ -59,6 +60,7 @@ struct pst_smtp_mail_params {
 	uint64_t size_bytes; /* SIZE=; 0: not declared */
 	enum pst_smtp_body_kind body;
 	bool body_given;
+	struct pst_smtp_mail_dsn dsn;
 };
 
 struct pst_smtp_event {
@@ -71,6 +73,7 @@ struct pst_smtp_event {
 	bool esmtp;                  /* HELO: was it EHLO */
 	struct pst_smtp_path path;   /* MAIL, RCPT */
 	struct pst_smtp_mail_params mail;
+	struct pst_smtp_rcpt_dsn dsn; /* RCPT */
 	struct pst_span wire;        /* BODY */
 };
 

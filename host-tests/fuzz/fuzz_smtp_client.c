@@ -27,6 +27,10 @@ static void sent(struct run *run, enum pst_smtp_command command, int ret)
 static void transaction(struct run *run)
 {
 	struct pst_smtp_client *core = &run->core;
+	const struct pst_smtp_mail mail = {.mailbox = PST_SPAN("a@b.example"),
+					   .size_bytes = UINT64_MAX, .eight_bit = true,
+					   .dsn = {PST_SPAN("FULL"), PST_SPAN("e")}};
+	const struct pst_smtp_rcpt_dsn dsn = {.notify = PST_SPAN("NEVER")};
 	struct pst_smtp_identity identity = {.helo = PST_SPAN("client example"), .esmtp = true};
 
 	if (core->caps.set & PST_SMTP_CAP_XFORWARD) {
@@ -34,10 +38,11 @@ static void transaction(struct run *run)
 		sent(run, PST_SMTP_CMD_XFORWARD,
 		     pst_smtp_client_xforward(core, &run->out, &identity));
 	}
-	sent(run, PST_SMTP_CMD_MAIL,
-	     pst_smtp_client_mail(core, &run->out, PST_SPAN("a@b.example"), UINT64_MAX, true));
-	sent(run, PST_SMTP_CMD_RCPT, pst_smtp_client_rcpt(core, &run->out, PST_SPAN("c@d.example")));
-	sent(run, PST_SMTP_CMD_RCPT, pst_smtp_client_rcpt(core, &run->out, PST_SPAN("e@d.example")));
+	sent(run, PST_SMTP_CMD_MAIL, pst_smtp_client_mail(core, &run->out, &mail));
+	sent(run, PST_SMTP_CMD_RCPT,
+	     pst_smtp_client_rcpt(core, &run->out, PST_SPAN("c@d.example"), &dsn));
+	sent(run, PST_SMTP_CMD_RCPT,
+	     pst_smtp_client_rcpt(core, &run->out, PST_SPAN("e@d.example"), NULL));
 	sent(run, PST_SMTP_CMD_DATA, pst_smtp_client_data(core, &run->out));
 }
 

@@ -11,6 +11,11 @@
 
 #include "smtp/client.h"
 
+static const struct pst_smtp_mail from_ab = {.mailbox = PST_SPAN("a@b"),
+					     .size_bytes = 77, .eight_bit = true,
+					     .dsn = {PST_SPAN("HDRS"), PST_SPAN("QQ+2B")}};
+static const struct pst_smtp_mail from_nobody = {.size_bytes = 77, .eight_bit = true};
+
 static uint8_t out_area[4096], in_area[8192];
 
 static void begin(struct pst_smtp_client *core, struct pst_buf *out, struct pst_buf *in)
@@ -76,9 +81,9 @@ static void test_whole_dialogue(void **state)
 						PST_SMTP_CAP_XFORWARD | PST_SMTP_CAP_8BITMIME);
 	assert_int_equal(core.caps.size_bytes, 1000);
 
-	assert_int_equal(pst_smtp_client_mail(&core, &out, PST_SPAN("a@b"), 77, true), 0);
-	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("c@d")), 0);
-	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("\"e f\"@d")), 0);
+	assert_int_equal(pst_smtp_client_mail(&core, &out, &from_ab), 0);
+	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("c@d"), NULL), 0);
+	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("\"e f\"@d"), NULL), 0);
 	assert_int_equal(pst_smtp_client_data(&core, &out), 0);
 	assert_out(&out, "MAIL FROM:<a@b> SIZE=77 BODY=8BITMIME\r\nRCPT TO:<c@d>\r\n"
 			 "RCPT TO:<\"e f\"@d>\r\nDATA\r\n");
@@ -108,6 +113,41 @@ static void test_whole_dialogue(void **state)
 	assert_int_equal(core.due_count, 0);
 }
 
+/* What a client asked for goes on where it is understood, and only there; with every parameter as
+ * long as it can be. */
+static void test_dsn(void **state)
+{
+	static const uint8_t longest[] = {[0 ... PST_SMTP_ORCPT_MAX - 1] = 'x'};
+	const struct pst_smtp_rcpt_dsn both = {PST_SPAN("SUCCESS,DELAY"), PST_SPAN("rfc822;x+3Dy")};
+	const struct pst_smtp_rcpt_dsn notify = {.notify = PST_SPAN("never")};
+	const struct pst_smtp_rcpt_dsn full = {PST_SPAN("SUCCESS,SUCCESS,SUCCESS"),
+					       {longest, PST_SMTP_ORCPT_MAX}};
+	const struct pst_smtp_mail from = {
+		.size_bytes = UINT64_MAX, .eight_bit = true,
+		.dsn = {PST_SPAN("FULL"), {longest, PST_SMTP_ENVID_MAX}}};
+	struct pst_smtp_client core;
+	struct pst_buf out, in;
+
+	(void)state;
+	begin(&core, &out, &in);
+	core.due_count = 0;
+	core.caps.set = PST_SMTP_CAP_DSN;
+	assert_int_equal(pst_smtp_client_mail(&core, &out, &from_ab), 0);
+	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("c@d"), &both), 0);
+	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("e@d"), &notify), 0);
+	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("f@d"), NULL), 0);
+	assert_out(&out, "MAIL FROM:<a@b> RET=HDRS ENVID=QQ+2B\r\n"
+			 "RCPT TO:<c@d> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x+3Dy\r\n"
+			 "RCPT TO:<e@d> NOTIFY=never\r\nRCPT TO:<f@d>\r\n");
+	core.caps.set = 0;
+	assert_int_equal(pst_smtp_client_mail(&core, &out, &from_ab), 0);
+	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("c@d"), &both), 0);
+	assert_out(&out, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+	core.caps.set = UINT32_MAX;
+	assert_int_equal(pst_smtp_client_mail(&core, &out, &from), 0);
+	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("c@d"), &full), 0);
+}
+
 /* After a refused EHLO nothing is left of what an earlier one offered. */
 static void test_helo_has_no_caps(void **state)
 {
@@ -132,7 +172,7 @@ static void test_helo_has_no_caps(void **state)
 	arrive(&in, "250-x\r\n250 PIPELINING\r\n");
 	expect(&core, &in, PST_SMTP_CMD_HELO, 250);
 	assert_int_equal(core.caps.set, 0);
-	assert_int_equal(pst_smtp_client_mail(&core, &out, PST_SPAN(""), 77, true), 0);
+	assert_int_equal(pst_smtp_client_mail(&core, &out, &from_nobody), 0);
 	assert_out(&out, "MAIL FROM:<>\r\n");
 }
 
@@ -264,7 +304,7 @@ static void test_bounds(void **state)
 
 	begin(&core, &out, &in);
 	pst_buf_init(&out, out_area, 11);
-	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("c@d")), -PST_E_FULL);
+	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("c@d"), NULL), -PST_E_FULL);
 	assert_int_equal(out.len, 0);
 	assert_int_equal(core.due_count, 1);
 }
@@ -349,6 +389,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whole_dialogue),
+		cmocka_unit_test(test_dsn),
 		cmocka_unit_test(test_helo_has_no_caps),
 		cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_unasked),

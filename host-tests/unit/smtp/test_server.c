@@ -5,10 +5,11 @@
  * everything but local parts that begin with "no" (550), "later" (450) or "close" (it closes), DATA
  * of the sender "nodata" (451) and messages with NULs (550).
  *
- * The text: `ehlo NAME`, `helo NAME`, `mail MAILBOX [size=N] [body=7|8]`, `rcpt MAILBOX`, `data`,
+ * The text: `ehlo NAME`, `helo NAME`, `mail MAILBOX [size=N] [body=7|8] [ret=X]
+ * [envid=X]`, `rcpt MAILBOX [notify=X] [orcpt=X]`, `data`,
  * `body{WIRE}`, `end`, or for what the core answers itself the event and the codes: `reply 500
  * 5.5.2`, `reset 250 2.0.0`, `quit 221 2.0.0`; with `err`, `close`, `foreign` for the flags. `~N~`
- * in what is sent makes N letters.
+ * in what is sent makes N letters. It offers SIZE and 8BITMIME, and to who says EHLO dsn also DSN.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -95,6 +96,14 @@ static uint16_t judge_path(const struct pst_smtp_path *path)
 	return starts(path->local, "no") ? 550 : starts(path->local, "later") ? 450 : 250;
 }
 
+static void trace_param(struct owner *owner, const char *name, struct pst_span value)
+{
+	if (value.len == 0)
+		return;
+	put_text(owner, name);
+	put_span(owner, value);
+}
+
 static void trace_mail(struct owner *owner, const struct pst_smtp_event *event)
 {
 	char number[40];
@@ -108,6 +117,8 @@ static void trace_mail(struct owner *owner, const struct pst_smtp_event *event)
 	}
 	if (event->mail.body_given)
 		put_text(owner, event->mail.body == PST_SMTP_BODY_8BITMIME ? " body=8" : " body=7");
+	trace_param(owner, " ret=", event->mail.dsn.ret);
+	trace_param(owner, " envid=", event->mail.dsn.envid);
 }
 
 static void handle(struct owner *owner, const struct pst_smtp_event *event)
@@ -130,7 +141,8 @@ static void handle(struct owner *owner, const struct pst_smtp_event *event)
 		begin_event(owner, event->esmtp ? "ehlo " : "helo ");
 		put_span(owner, event->name);
 		if (event->esmtp)
-			core->offered = PST_SMTP_CAP_SIZE | PST_SMTP_CAP_8BITMIME;
+			core->offered = PST_SMTP_CAP_SIZE | PST_SMTP_CAP_8BITMIME |
+					(starts(event->name, "dsn") ? PST_SMTP_CAP_DSN : 0);
 		pst_smtp_server_answer(core, starts(event->name, "no") ? 550 : 250);
 		break;
 	case PST_SMTP_EV_MAIL:
@@ -141,6 +153,8 @@ static void handle(struct owner *owner, const struct pst_smtp_event *event)
 	case PST_SMTP_EV_RCPT:
 		begin_event(owner, "rcpt ");
 		put_span(owner, event->path.mailbox);
+		trace_param(owner, " notify=", event->dsn.notify);
+		trace_param(owner, " orcpt=", event->dsn.orcpt);
 		if (starts(event->path.local, "close")) {
 			pst_smtp_server_close(core);
 			owner->closed = true;
@@ -419,6 +433,23 @@ static const struct row ROWS[] = {
 	       "RCPT TO:<c@d.example> NOTIFY=NEVER\r\nRCPT TO:<c@d.example> SIZE=1\r\n",
 	    T_HI "; reply 555 5.5.4 err; reply 555 5.5.4 err; reply 555 5.5.4 err; "
 		 "mail a@b.example; reply 555 5.5.4 err; reply 555 5.5.4 err"),
+	ROW("DSN",
+	    "EHLO dsn\r\nMAIL FROM:<a@b.example> RET=hdrs ENVID=Q+2B1 SIZE=5\r\n"
+	    "RCPT TO:<c@d.example> NOTIFY=SUCCESS,delay ORCPT=rfc822;x+3Dy@z\r\n"
+	    "RCPT TO:<e@d.example> ORCPT=x400;/s=1\r\nRCPT TO:<f@d.example> NOTIFY=NEVER\r\n" TO,
+	    "ehlo dsn; mail a@b.example size=5 ret=hdrs envid=Q+2B1; "
+	    "rcpt c@d.example notify=SUCCESS,delay orcpt=rfc822;x+3Dy@z; reply 501 5.5.4 err; "
+	    "rcpt f@d.example notify=NEVER; rcpt c@d.example"),
+	ROW("malformed DSN parameters",
+	    "EHLO dsn\r\nMAIL FROM:<a@b.example> RET\r\nMAIL FROM:<a@b.example> RET=HALF\r\n"
+	    "MAIL FROM:<a@b.example> ENVID=+\r\nMAIL FROM:<a@b.example> ENVID=~101~\r\n"
+	    "MAIL FROM:<a@b.example> RET=FULL RET=FULL\r\n"
+	    "MAIL FROM:<a@b.example> NOTIFY=NEVER\r\n" FROM
+	    "RCPT TO:<c@d.example> NOTIFY=NEVER,DELAY\r\nRCPT TO:<c@d.example> ORCPT=x\r\n"
+	    "RCPT TO:<c@d.example> RET=FULL\r\nRCPT TO:<c@d.example> NOTIFY\r\n",
+	    "ehlo dsn; reply 501 5.5.4 err; reply 501 5.5.4 err; reply 501 5.5.4 err; "
+	    "reply 501 5.5.4 err; reply 501 5.5.4 err; reply 555 5.5.4 err; mail a@b.example; "
+	    "reply 501 5.5.4 err; reply 501 5.5.4 err; reply 555 5.5.4 err; reply 501 5.5.4 err"),
 	ROW("HELO offers nothing", HI "HELO h\r\nMAIL FROM:<a@b.example> SIZE=1\r\n",
 	    T_HI "; helo h; reply 555 5.5.4 err"),
 
