@@ -43,6 +43,7 @@ struct run {
 	uint32_t stop_count;
 	bool polls;   /* the epoll descriptor is open */
 	bool tls_bad; /* at start */
+	bool tls_room, relay_tls_room; /* of the first generation */
 };
 
 /* --- reload -------------------------------------------------------------------------------- */
@@ -105,6 +106,13 @@ static void reload(struct run *run)
 	if (status) {
 		pst_proxy_conf_unref(&config->proxy);
 		keep_old(run, status == -PST_E_NOMEM ? "out of memory" : "errors in its TLS files");
+		return;
+	}
+	if ((config->proxy.tls_room && !run->tls_room) ||
+	    (config->proxy.relay.tls_room && !run->relay_tls_room)) {
+		pst_proxy_conf_unref(&config->proxy);
+		keep_old(run, "TLS was off at start, and the memory bound was printed without it: "
+			      "it takes a restart to turn it on");
 		return;
 	}
 	/* First what can fail and be taken back: the log's place, by staying at the old one. */
@@ -231,6 +239,8 @@ static bool make_tls(struct run *run)
 	if (status == 0)
 		status = pst_app_tls_attach(&run->tls, run->config, PST_APP_TLS_RUN, NULL);
 	run->tls_bad = status == -PST_E_SYNTAX;
+	run->tls_room = run->config->proxy.tls_room;
+	run->relay_tls_room = run->config->proxy.relay.tls_room;
 	if (status == 0 || run->tls_bad)
 		return true;
 	pst_app_complain("TLS cannot be started: %s\n", pst_strerror(status));

@@ -384,9 +384,11 @@ int pst_app_tls_attach(struct pst_app_tls *tls, struct pst_config *config,
 	tls->error_count = 0;
 	tls->warning_count = 0;
 	config->on_release = on_release;
+	config->proxy.tls_room = config->tls.mode == PST_CONFIG_TLS_AUTO;
+	config->proxy.relay.tls_room = wants_inside(config);
 	if (config->tls.mode == PST_CONFIG_TLS_AUTO)
 		outside = config->tls.pair_count ? attach_pairs(&work) : attach_own(&work, purpose);
-	if (wants_inside(config))
+	if (config->proxy.relay.tls_room)
 		inside = attach_inside(&work);
 	config->attached_bytes = tls->memory->used_bytes - before;
 	if (outside == -PST_E_NOMEM || inside == -PST_E_NOMEM)
@@ -397,9 +399,9 @@ int pst_app_tls_attach(struct pst_app_tls *tls, struct pst_config *config,
 uint64_t pst_app_tls_bound(const struct pst_config *config, uint32_t relay_count)
 {
 	const struct pst_proxy_conf *conf = &config->proxy;
-	uint64_t sessions = conf->tls ? conf->session_count_max : 0;
+	uint64_t sessions = conf->tls_room ? conf->session_count_max : 0;
 	uint64_t handshakes = PST_MIN(sessions, (uint64_t)conf->handshake_count_max);
-	uint64_t relays = conf->relay.tls ? relay_count : 0;
+	uint64_t relays = conf->relay.tls_room ? relay_count : 0;
 
 	return (handshakes + relays) * PST_TLS_HANDSHAKE_BYTES +
 	       (sessions - handshakes) * PST_TLS_SESSION_BYTES;

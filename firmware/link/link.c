@@ -42,9 +42,9 @@ static void update_want(struct pst_link *link)
 
 	if (!pst_link_is_open(link) || link->error)
 		return;
-	if (link->reading && !link->end && !(link->in.area && link->in.len == link->in.size))
+	if (link->reading && !link->end && !link->raw_end && !(link->in.area && link->in.len == link->in.size))
 		want |= PST_NET_READ;
-	if (link->mode == PST_LINK_HANDSHAKE)
+	if (link->mode == PST_LINK_HANDSHAKE && !link->raw_end)
 		want |= PST_NET_READ;
 	if (link->raw.area && link->raw.len == link->raw.size)
 		want &= ~(uint32_t)PST_NET_READ;
@@ -150,7 +150,7 @@ static void end_handshake(struct pst_link *link, int result)
 		fail(link, result);
 	link->on_secured(link, result);
 	/* What came behind the handshake in the same packet makes no readiness of its own. */
-	if (pst_link_is_open(link) && link->raw.len > 0)
+	if (pst_link_is_open(link) && (link->raw.len > 0 || link->raw_end))
 		pst_loop_resume(link->links->loop, &link->task);
 }
 
@@ -176,7 +176,7 @@ static void step_handshake(struct pst_link *link)
 	}
 	if (ret == PST_TLS_MORE || (ret == PST_TLS_ROOM && link->sealed.len == 0))
 		queue_handshake(link);
-	else if (ret == PST_TLS_INPUT && (link->end || link->error))
+	else if (ret == PST_TLS_INPUT && (link->raw_end || link->error))
 		end_handshake(link, link->error ? -link->error : -PST_E_CLOSED);
 	else
 		update_want(link);
@@ -207,6 +207,10 @@ static bool receive_raw(struct pst_link *link)
 	pst_buf_compact(&link->raw);
 	room = pst_buf_tail_room(&link->raw);
 	got = room > 0 ? link->conn.ops->read(&link->conn, pst_buf_tail(&link->raw), room) : 0;
+	if (got == -PST_E_CLOSED) {
+		link->raw_end = true;
+		return false;
+	}
 	return note_read(link, &link->raw, got) && got == (int64_t)room;
 }
 
@@ -216,6 +220,7 @@ static bool open_records(struct pst_link *link)
 {
 	bool news = false;
 
+	link->unopened = false;
 	pst_buf_compact(&link->in);
 	while (pst_buf_tail_room(&link->in) > 0) {
 		struct pst_tls_wire wire;
@@ -229,15 +234,30 @@ static bool open_records(struct pst_link *link)
 		got = link->tls->ops->read(link->tls, &wire, pst_buf_tail(&link->in),
 					   pst_buf_tail_room(&link->in));
 		took(link, &wire);
-		if (got <= 0) {
+		if (got < 0) {
 			(void)note_read(link, &link->in, got);
-			return news || got < 0;
+			return true;
+		}
+		if (got == 0) {
+			/* An end without close_notify is an end: SMTP has its own QUIT and dots. */
+			link->end = link->raw_end && link->raw.len == 0;
+			return news || link->end;
 		}
 		pst_buf_commit(&link->in, (uint32_t)got);
 		news = true;
 	}
-	pst_loop_resume(link->links->loop, &link->task);
+	link->unopened = true;
 	return news;
+}
+
+/* What is there below makes no readiness of its own; but it can wait until there is room for it. */
+static void open_the_rest(struct pst_link *link)
+{
+	bool full = link->in.area && link->in.len == link->in.size;
+
+	if (link->mode == PST_LINK_SECURE && link->reading && !full &&
+	    (link->unopened || link->raw.len > 0 || (link->raw_end && !link->end)))
+		pst_loop_resume(link->links->loop, &link->task);
 }
 
 static void take_secure_input(struct pst_link *link)
@@ -251,8 +271,7 @@ static void take_secure_input(struct pst_link *link)
 			return;
 		}
 		more = receive_raw(link);
-		/* An end without close_notify is an end: SMTP has its own QUIT and dots. */
-		if (open_records(link) || link->end || link->error)
+		if (open_records(link) || link->error)
 			link->on_input(link);
 		if (!pst_link_is_open(link) || !link->reading || link->error)
 			break;
@@ -262,6 +281,8 @@ static void take_secure_input(struct pst_link *link)
 	(void)flush_sealed(link);
 	drop_empty(&link->in, link->in_pool);
 	drop_empty(&link->raw, link->in_pool);
+	if (link->unopened)
+		open_the_rest(link);
 	update_want(link);
 }
 
@@ -392,6 +413,7 @@ static void on_ready(struct pst_net_conn *conn, uint32_t ready)
 			link->on_input(link);
 			return;
 		}
+		open_the_rest(link);
 		if (flushed && link->wants_room) {
 			link->wants_room = false;
 			link->on_room(link);
@@ -476,8 +498,7 @@ void pst_link_read(struct pst_link *link, bool wanted)
 	if (!pst_link_is_open(link))
 		return;
 	drop_empty(&link->in, link->in_pool);
-	if (wanted && link->mode == PST_LINK_SECURE && link->raw.len > 0)
-		pst_loop_resume(link->links->loop, &link->task);
+	open_the_rest(link);
 	update_want(link);
 }
 
@@ -544,6 +565,20 @@ int64_t pst_link_write(struct pst_link *link, const struct pst_span *spans, uint
 	return sent;
 }
 
+static void say_close_notify(struct pst_link *link)
+{
+	if (link->mode == PST_LINK_SECURE && !link->error && flush_sealed(link) &&
+	    attach(&link->sealed, link->out_pool) &&
+	    link->tls->ops->finish(link->tls, &link->sealed))
+		(void)flush_sealed(link);
+}
+
+void pst_link_shutdown(struct pst_link *link)
+{
+	say_close_notify(link);
+	link->conn.ops->shutdown(&link->conn);
+}
+
 void pst_link_close(struct pst_link *link, bool reset)
 {
 	pst_list_remove(&link->pending);
@@ -552,10 +587,8 @@ void pst_link_close(struct pst_link *link, bool reset)
 		return;
 	if (link->mode == PST_LINK_HANDSHAKE)
 		link->links->handshake_count--;
-	else if (link->mode == PST_LINK_SECURE && !reset && !link->error && flush_sealed(link) &&
-		 attach(&link->sealed, link->out_pool) &&
-		 link->tls->ops->finish(link->tls, &link->sealed))
-		(void)flush_sealed(link);
+	else if (!reset)
+		say_close_notify(link);
 	pst_list_remove(&link->handshake);
 	pst_loop_forget(&link->task);
 	link->conn.ops->abort(&link->conn, reset);

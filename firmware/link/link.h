@@ -69,6 +69,8 @@ struct pst_link {
 	uint8_t mode;      /* enum pst_link_mode */
 	int error;         /* PST_E_*: the connection is broken, nothing can be sent */
 	bool end;          /* the peer will send no more; what it sent is in `in` */
+	bool raw_end;      /* with TLS: the same below it; what it sent may not be opened yet */
+	bool unopened;     /* with TLS: `in` was full while there was more to open */
 	bool reading;      /* the owner wants input */
 	bool wants_room;   /* on_room is due when output has drained */
 	bool connecting;   /* the outcome has not been told */
@@ -116,6 +118,9 @@ int pst_link_secure(struct pst_link *link, struct pst_tls_context *context,
 
 /* Why the handshake failed, or the connection broke: a phrase for the log. */
 const char *pst_link_tls_failure(const struct pst_link *link);
+
+/* Nothing more will be sent: with TLS close_notify, then the transport's end. Reading goes on. */
+void pst_link_shutdown(struct pst_link *link);
 
 /* Give the buffers back and end the connection; what is unsent is lost. With `reset` the peer is
  * told that the stream was cut. Harmless on a closed link. */

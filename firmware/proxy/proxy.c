@@ -15,9 +15,19 @@ static uint32_t relay_count_max(const struct pst_proxy_conf *conf)
 }
 
 /* Input and output, and the same once more for records where there is TLS. */
-static uint32_t buffers_per_link(const struct pst_proxy_conf *conf)
+static uint32_t layers(const struct pst_tls_context *tls, bool room)
 {
-	return conf->tls || conf->relay.tls ? 2 : 1;
+	return tls || room ? 2 : 1;
+}
+
+static uint32_t client_layers(const struct pst_proxy_conf *conf)
+{
+	return layers(conf->tls, conf->tls_room);
+}
+
+static uint32_t relay_layers(const struct pst_proxy_conf *conf)
+{
+	return layers(conf->relay.tls, conf->relay.tls_room);
 }
 
 uint64_t pst_proxy_bound(const struct pst_proxy_conf *conf)
@@ -25,9 +35,9 @@ uint64_t pst_proxy_bound(const struct pst_proxy_conf *conf)
 	uint64_t sessions = conf->session_count_max, relays = relay_count_max(conf);
 
 	return sizeof(struct pst_proxy) + sessions * sizeof(struct pst_session) +
-	       sessions * buffers_per_link(conf) * (PST_LINK_IN_BYTES + PST_LINK_OUT_BYTES) +
+	       sessions * client_layers(conf) * (PST_LINK_IN_BYTES + PST_LINK_OUT_BYTES) +
 	       relays * (pst_relay_connection_bytes() +
-			 2 * buffers_per_link(conf) * PST_LINK_OUT_BYTES) +
+			 2 * relay_layers(conf) * PST_LINK_OUT_BYTES) +
 	       txn_count_max(conf) * sizeof(struct pst_txn) +
 	       pst_clients_bound(conf->session_count_max + txn_count_max(conf)) +
 	       pst_ledger_bound(conf->ledger_count_max) +
@@ -245,9 +255,9 @@ static void make_pools(struct pst_proxy *proxy)
 
 	pst_pool_init(&proxy->session_pool, "session", mem, sizeof(struct pst_session), sessions, 16);
 	pst_pool_init(&proxy->in_pool, "input", mem, PST_LINK_IN_BYTES,
-		      buffers_per_link(conf) * sessions, 4);
+		      client_layers(conf) * sessions, 4);
 	pst_pool_init(&proxy->out_pool, "output", mem, PST_LINK_OUT_BYTES,
-		      buffers_per_link(conf) * (sessions + 2 * relays), 8);
+		      client_layers(conf) * sessions + 2 * relay_layers(conf) * relays, 8);
 	pst_pool_init(&proxy->txns.pool, "transaction", mem, sizeof(struct pst_txn),
 		      txn_count_max(conf), 16);
 	pst_hold_init(&proxy->hold, mem, conf->hold_pool_bytes, txn_count_max(conf));
@@ -274,6 +284,7 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	proxy->env = *env;
 	proxy->conf = conf;
 	proxy->session_count_bound = conf->session_count_max;
+	proxy->handshake_count_bound = conf->handshake_count_max;
 	proxy->name_key = (struct pst_hash_key){pst_rng_u64(env->rng), pst_rng_u64(env->rng)};
 	proxy->drain_timer.on_due = on_drain_due;
 	pst_tally_init(&proxy->tls_failures, key, TLS_FAILURES_MS);
@@ -330,6 +341,8 @@ int pst_proxy_reload(struct pst_proxy *proxy, struct pst_proxy_conf *conf, struc
 		return ret;
 	}
 	close_listeners(proxy, proxy->draining ? NULL : conf);
+	for (uint32_t i = 0; i < conf->listener_count && !proxy->draining; i++)
+		find_listener(proxy, &conf->listeners[i])->tls_first = conf->listener_tls[i];
 	pst_hold_limit(&proxy->hold, conf->hold_pool_bytes);
 	pst_relay_probe(proxy->relay, &conf->relay);
 	pst_proxy_conf_unref(proxy->conf);

@@ -24,6 +24,7 @@ struct pst_proxy_conf {
 	bool listener_tls[PST_LISTENERS_MAX]; /* TLS from the first byte */
 	uint32_t listener_count;
 	struct pst_tls_context *tls; /* our certificates; NULL: STARTTLS is not offered */
+	bool tls_room; /* memory for TLS with clients is set aside, even while `tls` is NULL */
 	const struct pst_span *tls_domains; /* sender domains that must come by TLS */
 	uint32_t tls_domain_count;
 	uint32_t handshake_count_max; /* at a time; then 454 */

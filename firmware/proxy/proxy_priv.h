@@ -31,6 +31,8 @@ struct pst_proxy {
 	struct pst_turn_hook hook;
 	struct pst_timer drain_timer;
 	struct pst_proxy_listener listeners[PST_LISTENERS_MAX];
+	uint32_t handshake_count; /* clients' */
+	uint32_t handshake_count_bound; /* of the first generation */
 	uint32_t session_count_bound; /* of the first generation: the pools are made for it */
 	struct pst_hash_key name_key; /* makes sessions' numbers into names that tell nobody how many */
 	uint64_t session_number;

@@ -110,6 +110,8 @@ void pst_session_close(struct pst_session *session, bool reset)
 	if (session->phase == PST_SESSION_DEAD)
 		return;
 	session->phase = PST_SESSION_DEAD;
+	if (session->securing)
+		session->proxy->handshake_count--;
 	settle(session, false);
 	if (session->txn)
 		pst_txn_leave(session->txn, 0);
@@ -133,7 +135,7 @@ static void said_all(struct pst_session *session)
 	}
 	session->phase = PST_SESSION_LINGERING;
 	session->since_ms = now_of(session);
-	session->link.conn.ops->shutdown(&session->link.conn);
+	pst_link_shutdown(&session->link);
 	pst_link_read(&session->link, true);
 	arm(session);
 }
@@ -372,6 +374,8 @@ static void on_secured(struct pst_link *link, int result)
 		tls_failed(session);
 		return;
 	}
+	session->proxy->handshake_count--;
+	session->securing = false;
 	pst_count(session->proxy->env.counters, PST_COUNTER_tls_sessions);
 	set_wait(session, PST_WAIT_CLIENT);
 	if (session->tls_first)
@@ -388,11 +392,21 @@ static bool begin_tls(struct pst_session *session)
 	set_wait(session, PST_WAIT_TLS);
 	if (pst_link_flush(&session->link) &&
 	    pst_link_secure(&session->link, session->conf->tls, NULL) == 0) {
+		session->proxy->handshake_count++;
+		session->securing = true;
 		arm(session);
 		return true;
 	}
 	pst_session_close(session, true);
 	return false;
+}
+
+static bool handshakes_are_full(const struct pst_session *session)
+{
+	const struct pst_proxy *proxy = session->proxy;
+
+	return proxy->handshake_count >= PST_MIN(session->conf->handshake_count_max,
+						 proxy->handshake_count_bound);
 }
 
 static void on_starttls(struct pst_session *session)
@@ -401,7 +415,7 @@ static void on_starttls(struct pst_session *session)
 		220, {2, 0, 0}, {(const uint8_t *)"Ready to start TLS", 18}};
 	struct pst_smtp_reply busy = words_of(PST_REASON_tls_busy);
 
-	if (session->proxy->links.handshake_count >= session->conf->handshake_count_max) {
+	if (handshakes_are_full(session)) {
 		pst_smtp_server_answer(&session->core, busy.code);
 		reply_to(session, &busy, false);
 		return;
@@ -497,9 +511,11 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 	struct pst_smtp_reply reply = ok;
 
 	if (needs_tls(session, &event->path)) {
-		reply = words_of(PST_REASON_tls_required);
+		/* That we have none just now is not the sender's fault. */
+		reply = words_of(session->conf->tls ? PST_REASON_tls_required
+						    : PST_REASON_tls_busy);
 		pst_smtp_server_answer(&session->core, reply.code);
-		reply_to(session, &reply, true);
+		reply_to(session, &reply, session->conf->tls != NULL);
 		return;
 	}
 	note_tls(session, &facts);
@@ -771,10 +787,22 @@ void pst_session_init(struct pst_session *session, struct pst_proxy *proxy,
 
 void pst_session_opened(struct pst_session *session)
 {
-	if (!session->tls_first)
+	if (!session->tls_first) {
 		pst_session_greet(session);
-	else if (begin_tls(session))
+		return;
+	}
+	/* Before TLS there is no way to say why. */
+	if (!session->conf->tls || handshakes_are_full(session)) {
+		struct pst_log *log = session->proxy->env.log;
+
+		pst_log_begin(log, PST_LOG_INFO, "refused");
+		pst_log_addr(log, "client", &session->link.conn.peer);
+		pst_log_text(log, "reason", pst_reason_reply(PST_REASON_tls_busy)->name);
+		pst_log_end(log);
+		pst_session_close(session, false);
+	} else if (begin_tls(session)) {
 		pst_link_read(&session->link, true);
+	}
 }
 
 void pst_session_greet(struct pst_session *session)
@@ -796,6 +824,10 @@ void pst_session_dismiss(struct pst_session *session, enum pst_reason reason, bo
 {
 	if (session->phase != PST_SESSION_OPEN || (gently && session->txn))
 		return;
+	if (session->wait == PST_WAIT_TLS) {
+		pst_session_close(session, false);
+		return;
+	}
 	/* In the middle of data, or of an answer owed, a 421 still is the next reply. */
 	if (session->core.waiting)
 		pst_smtp_server_answer(&session->core, 421);

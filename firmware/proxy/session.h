@@ -55,6 +55,7 @@ struct pst_session {
 	uint8_t wait;
 	bool trusted;
 	bool tls_first; /* the listener's: before the greeting */
+	bool securing;  /* one of proxy->handshake_count */
 	uint8_t helo_len;
 	uint8_t helo[PST_HELO_MAX];
 };

@@ -57,6 +57,7 @@ struct pst_relay_conf {
 	uint32_t route_count;
 	struct pst_span hostname; /* for EHLO */
 	struct pst_tls_context *tls; /* the client context; NULL: no TLS inside */
+	bool tls_room; /* memory for it is set aside, even while `tls` is NULL */
 	uint32_t connect_ms;      /* TCP connect, greeting and EHLO, each */
 	uint32_t command_ms;      /* any other reply before the dot */
 	uint32_t final_ms;        /* the reply to the dot, whatever happens outside */

@@ -222,6 +222,11 @@ static void greeted(struct pst_relay_conn *conn)
 {
 	struct pst_buf *out;
 
+	if (!conn->secure && !conn->relay->conf->tls &&
+	    conn->server->security.tls == PST_RELAY_TLS_MUST) {
+		conn_fail(conn, "TLS is required, and there is none");
+		return;
+	}
 	if (!wants_tls(conn)) {
 		opened(conn);
 		return;
@@ -289,12 +294,28 @@ static void begin_tls(struct pst_relay_conn *conn)
 		.pin_count = security->pin_count,
 	};
 
-	if (pst_link_secure(&conn->link, conn->relay->conf->tls, &peer) < 0) {
-		tls_failed(conn, "no memory for TLS");
+	int ret = pst_link_secure(&conn->link, conn->relay->conf->tls, &peer);
+
+	if (ret < 0) {
+		tls_failed(conn, ret == -PST_E_RANGE ? "no CAs to verify the server by"
+						     : "no memory for TLS");
 		return;
 	}
 	conn->state = PST_CONN_HANDSHAKE;
 	pst_relay_conn_arm(conn);
+}
+
+/* What the owner's test of the server's certificate found. */
+static void log_doubt(struct pst_relay_conn *conn)
+{
+	const struct pst_relay_security *security = &conn->server->security;
+	struct pst_tls_facts facts;
+
+	if (!security->verify_ca && security->pin_count == 0)
+		return;
+	conn->link.tls->ops->facts(conn->link.tls, &facts);
+	if (facts.doubt)
+		log_conn(conn, PST_LOG_WARNING, "relay_certificate", facts.doubt);
 }
 
 static void on_secured(struct pst_link *link, int result)
@@ -302,7 +323,8 @@ static void on_secured(struct pst_link *link, int result)
 	struct pst_relay_conn *conn = PST_CONTAINER(link, struct pst_relay_conn, link);
 
 	if (result < 0) {
-		tls_failed(conn, "TLS handshake failed");
+		log_doubt(conn);
+		tls_failed(conn, pst_link_tls_failure(link));
 		return;
 	}
 	conn->secure = true;

@@ -18,7 +18,7 @@ import time
 from .proc import Port
 
 CLOSE, RESET, HANG, KEEP = 'close', 'reset', 'hang', 'keep'
-STAGES = ('banner', 'ehlo', 'xforward', 'mail', 'rcpt', 'data', 'body', 'dot', 'rset', 'noop',
+STAGES = ('banner', 'ehlo', 'starttls', 'xforward', 'mail', 'rcpt', 'data', 'body', 'dot', 'rset', 'noop',
           'quit', 'vrfy', 'other')
 STRICT_END = re.compile(rb'\r\n\.\r\n')
 LAX_END = re.compile(rb'(?:\r\n|\n|\r)\x00?\.(?:\r\r\n|\r\n|\n|\r)')
@@ -82,6 +82,7 @@ class Server:
         self.receive_buffer = receive_buffer
         self.refused_rcpt = refused_rcpt
         self.name = name
+        self.tls = None
         self.port = Port(host)
         self.lock = threading.RLock()
         self.faults = {}
@@ -213,6 +214,7 @@ class Connection:
         self.sender = None
         self.recipients = []
         self.xforward = {}
+        self.secure = False
 
     def run(self):
         try:
@@ -319,9 +321,21 @@ class Connection:
         self.reset_transaction()
         self.step('ehlo', text.encode())
 
+    def on_lhlo(self, rest):
+        self.on_ehlo(rest)
+
     def on_helo(self, _):
         self.reset_transaction()
         self.step('ehlo', b'250 ok\r\n')
+
+    def on_starttls(self, _):
+        """With server.tls, an ssl.SSLContext. What was sent in the clear behind it is dropped."""
+        if self.server.tls is None:
+            self.step('other', b'502 5.5.1 not offered\r\n')
+        elif self.step('starttls', b'220 2.0.0 go ahead\r\n'):
+            self.buffer = b''
+            self.sock = self.server.tls.wrap_socket(self.sock, server_side=True)
+            self.secure = True
 
     def on_xforward(self, rest):
         for pair in rest.split():
