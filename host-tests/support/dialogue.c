@@ -358,6 +358,7 @@ static bool step(struct reading *reading, char actor, uint32_t who, const char *
 			return false;
 		reading->dialogue->steps[reading->dialogue->step_count - 1].number =
 			reading->dialogue->conf_more.len;
+		reading->dialogue->reload_count++;
 		return true;
 	}
 	return complain(reading, "what is that?");
@@ -372,8 +373,13 @@ static bool knob(struct reading *reading, const char *line)
 	if (strncmp(line, "conf ", 5) == 0) {
 		struct pst_bytes *conf = reading->begun ? &dialogue->conf_more : &dialogue->conf;
 
-		pst_bytes_print(conf, "%s", line + 5);
-		pst_bytes_add(conf, reading->begun ? "\0" : "\n", 1);
+		if (reading->begun)
+			pst_bytes_add(conf, &dialogue->reload_count, 1);
+		pst_bytes_print(conf, "%s\n", line + 5);
+		return true;
+	}
+	if (strncmp(line, "occupied ", 9) == 0) {
+		pst_bytes_print(&dialogue->occupied, "%s", line + 9);
 		return true;
 	}
 	if (strncmp(line, "pipe ", 5) == 0)
@@ -529,6 +535,7 @@ void pst_dialogue_free(struct pst_dialogue *dialogue)
 	free(dialogue->steps);
 	pst_bytes_free(&dialogue->conf);
 	pst_bytes_free(&dialogue->conf_more);
+	pst_bytes_free(&dialogue->occupied);
 	free(dialogue->path);
 	free(dialogue->name);
 	free(dialogue);

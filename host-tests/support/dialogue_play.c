@@ -621,25 +621,72 @@ static void play_counter(struct running *run)
 	stop(run, "no such counter", PST_SPAN_NONE);
 }
 
-static void reload(struct running *run)
+/* A line of the configuration, its directive and which reload it came with. */
+struct conf_line {
+	struct pst_span text, directive;
+	uint8_t reload;
+};
+
+#define CONF_LINES_MAX 128
+
+static void cut_lines(struct pst_span text, bool numbered, struct conf_line *lines, uint32_t *count)
 {
-	struct pst_span lines[32];
-	uint32_t count = 0, at = 0;
+	while (text.len > 0 && *count < CONF_LINES_MAX) {
+		struct conf_line *line = &lines[(*count)++];
+		struct pst_span words;
+
+		line->reload = 0;
+		if (numbered) {
+			line->reload = (uint8_t)(text.at[0] + 1);
+			text = pst_span_sub(text, 1, text.len);
+		}
+		line->text = pst_span_sub(text, 0, (uint32_t)pst_span_find(text, '\n') + 1);
+		words = line->text;
+		line->directive = pst_span_word(&words);
+		text = pst_span_sub(text, line->text.len, text.len);
+	}
+}
+
+/* What a reload brings replaces all that stood before under the same directive. */
+static void write_conf(struct running *run, struct pst_bytes *text)
+{
+	struct pst_span more = pst_bytes_from(&run->dialogue->conf_more, 0);
+	struct conf_line lines[CONF_LINES_MAX];
+	uint32_t count = 0;
+
+	more = pst_span_sub(more, 0, (uint32_t)run->step->number);
+	cut_lines(pst_bytes_from(&run->conf, 0), false, lines, &count);
+	cut_lines(more, true, lines, &count);
+	for (uint32_t i = 0; i < count; i++) {
+		bool replaced = false;
+
+		for (uint32_t k = i + 1; k < count; k++)
+			replaced |= lines[k].reload > lines[i].reload &&
+				    pst_span_eq(lines[k].directive, lines[i].directive);
+		if (!replaced)
+			pst_bytes_add_span(text, lines[i].text);
+	}
+}
+
+static void reload(struct running *run, bool wanted)
+{
+	struct pst_bytes text = {0};
 	struct pst_addr failed;
 	struct pst_config *config;
 
-	while (at < run->step->number && count < PST_COUNT(lines)) {
-		lines[count] = pst_span_text((const char *)run->dialogue->conf_more.at + at);
-		at += lines[count++].len + 1;
-	}
-	config = pst_stage_load(&run->stage, (const char *)run->conf.at, lines, count);
+	write_conf(run, &text);
+	config = pst_stage_load(&run->stage, (const char *)text.at, NULL, 0);
+	pst_bytes_free(&text);
 	if (!config)
 		stop(run, "no configuration", pst_bytes_from(&run->stage.complaints, 0));
-	if (pst_proxy_reload(run->stage.proxy, &config->proxy, &failed) < 0) {
-		pst_proxy_conf_unref(&config->proxy);
-		if (!run->play->loose)
-			stop(run, "the reload failed", PST_SPAN_NONE);
+	if (pst_proxy_reload(run->stage.proxy, &config->proxy, &failed) == 0) {
+		if (!wanted)
+			stop(run, "the reload succeeded", PST_SPAN_NONE);
+		return;
 	}
+	pst_proxy_conf_unref(&config->proxy);
+	if (wanted && !run->play->loose)
+		stop(run, "the reload failed", PST_SPAN_NONE);
 }
 
 static void play_proxy(struct running *run)
@@ -650,7 +697,9 @@ static void play_proxy(struct running *run)
 	if (strcmp(words, "drain") == 0)
 		pst_proxy_drain(run->stage.proxy);
 	else if (strcmp(words, "reload") == 0)
-		reload(run);
+		reload(run, true);
+	else if (strcmp(words, "reload fails") == 0)
+		reload(run, false);
 	else if (strcmp(words, "drained") == 0 && !run->stage.drained && !run->play->loose)
 		stop(run, "not drained", PST_SPAN_NONE);
 }
@@ -766,6 +815,21 @@ static void open_servers(struct running *run, const struct pst_relay_conf *conf)
 	}
 }
 
+static void on_nobody(struct pst_door *door, struct pst_peer *peer)
+{
+	(void)door;
+	pst_peer_end(peer, PST_PEER_CLOSE);
+}
+
+static void occupy(struct running *run)
+{
+	struct pst_addr address;
+
+	if (pst_addr_parse_port(pst_bytes_from(&run->dialogue->occupied, 0), &address) < 0)
+		stop(run, "no address", pst_bytes_from(&run->dialogue->occupied, 0));
+	(void)pst_stage_door(&run->stage, &address, on_nobody, NULL);
+}
+
 static void remember_recipient(struct running *run, const struct pst_relay_conf *conf)
 {
 	struct pst_span domain = conf->routes[0].domains[0];
@@ -804,6 +868,8 @@ static bool begin(struct running *run)
 		stop(run, "no configuration", pst_bytes_from(&run->stage.complaints, 0));
 	pst_stage_open(&run->stage, &config->proxy);
 	open_servers(run, &config->proxy.relay);
+	if (dialogue->occupied.len > 0)
+		occupy(run);
 	remember_recipient(run, &config->proxy.relay);
 	for (uint32_t i = 0; dialogue->cold && i < dialogue->first_step; i++) {
 		run->step = &dialogue->steps[i];

@@ -48,7 +48,10 @@ struct pst_dialogue {
 	struct pst_step *steps;
 	uint32_t step_count, step_size;
 	struct pst_bytes conf;      /* of the beginning */
-	struct pst_bytes conf_more; /* lines that stand between steps, for reloads; NUL-terminated each */
+	/* Lines that stand between steps, for reloads: each is the number of the reload, and the line. */
+	struct pst_bytes conf_more;
+	uint8_t reload_count;
+	struct pst_bytes occupied; /* an address where nobody can listen */
 	uint32_t pipe_bytes;
 	uint32_t first_step;        /* behind what concerns the beginning */
 	bool only_memory, no_cuts, no_alloc, no_recovery, cold;

@@ -89,11 +89,14 @@ static struct pst_stage_listener *find_listener(struct pst_stage *stage,
 
 static struct pst_addr address_of(const struct pst_stage *stage, uint16_t true_port)
 {
+	const struct pst_peer *found = NULL;
+
+	/* The last one: ports of those that have gone are used again. */
 	for (const struct pst_peer *peer = stage->peers; peer; peer = peer->next)
 		if (peer->true_port == true_port)
-			return peer->address;
-	must(false);
-	return (struct pst_addr){0};
+			found = peer;
+	must(found != NULL);
+	return found->address;
 }
 
 static struct pst_net_conn *on_accept(struct pst_net_listener *net, const struct pst_addr *peer,
@@ -113,6 +116,14 @@ static void on_accepted(struct pst_net_listener *net, struct pst_net_conn *conn)
 	find_listener(stage, net)->on_accepted(net, conn);
 }
 
+static struct pst_door *find_door(const struct pst_stage *stage, const struct pst_addr *address)
+{
+	for (struct pst_door *door = stage->doors; door; door = door->next)
+		if (pst_addr_eq(&door->address, address) && door->address.port == address->port)
+			return door;
+	return NULL;
+}
+
 static int stage_listen(struct pst_net *net, struct pst_net_listener *listener)
 {
 	struct pst_stage *stage = stage_of(net);
@@ -121,6 +132,8 @@ static int stage_listen(struct pst_net *net, struct pst_net_listener *listener)
 	int ret;
 
 	must(place != NULL);
+	if (find_door(stage, &listener->local))
+		return -PST_E_BUSY;
 	*place = (struct pst_stage_listener){
 		.net = listener,
 		.address = listener->local,
@@ -145,14 +158,6 @@ static void stage_unlisten(struct pst_net *net, struct pst_net_listener *listene
 
 	find_listener(stage, listener)->net = NULL;
 	stage->true_ops->unlisten(net, listener);
-}
-
-static struct pst_door *find_door(const struct pst_stage *stage, const struct pst_addr *address)
-{
-	for (struct pst_door *door = stage->doors; door; door = door->next)
-		if (pst_addr_eq(&door->address, address) && door->address.port == address->port)
-			return door;
-	return NULL;
 }
 
 static int stage_connect(struct pst_net *net, struct pst_net_conn *conn)
