@@ -98,11 +98,12 @@ static bool has_any_u16(struct pst_span list, const uint16_t *wanted, uint32_t c
 	return false;
 }
 
-/* TLS 1.2 names the kind of certificate in its cipher suites: ours. */
+/* TLS 1.2 names the kind of certificate in its cipher suites: ours. The library does not sign with
+ * PSS there. */
 static const uint16_t ciphers_ecdsa[] = {0xc02b, 0xc02c, 0xcca9};
 static const uint16_t ciphers_rsa[] = {0xc02f, 0xc030, 0xcca8};
 static const uint16_t signatures_ecdsa[] = {0x0403, 0x0503, 0x0603};
-static const uint16_t signatures_rsa[] = {0x0401, 0x0501, 0x0601, 0x0804, 0x0805, 0x0806};
+static const uint16_t signatures_rsa[] = {0x0401, 0x0501, 0x0601};
 static const uint16_t signatures_pss[] = {0x0804, 0x0805, 0x0806};
 
 bool pst_tls_hello_look(struct pst_span body, struct pst_tls_hello *out)

@@ -145,8 +145,41 @@ static void on_done(struct pst_tls_mbedtls *session)
 	drop_peer_chain(&session->ssl);
 }
 
+/* The library gives up on some handshakes without a word. */
+static void say_why(struct pst_tls_mbedtls *session, int cause)
+{
+	int alert;
+
+	switch (cause) {
+	case MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE:
+	case MBEDTLS_ERR_SSL_PEER_CLOSE_NOTIFY:
+	case MBEDTLS_ERR_SSL_INVALID_RECORD: /* nobody who would understand it */
+		return;
+	case MBEDTLS_ERR_SSL_UNEXPECTED_MESSAGE:
+		alert = MBEDTLS_SSL_ALERT_MSG_UNEXPECTED_MESSAGE;
+		break;
+	case MBEDTLS_ERR_SSL_DECODE_ERROR:
+		alert = MBEDTLS_SSL_ALERT_MSG_DECODE_ERROR;
+		break;
+	case MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER:
+		alert = MBEDTLS_SSL_ALERT_MSG_ILLEGAL_PARAMETER;
+		break;
+	case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
+		alert = MBEDTLS_SSL_ALERT_MSG_PROTOCOL_VERSION;
+		break;
+	case MBEDTLS_ERR_SSL_ALLOC_FAILED:
+		alert = MBEDTLS_SSL_ALERT_MSG_INTERNAL_ERROR;
+		break;
+	default:
+		alert = MBEDTLS_SSL_ALERT_MSG_HANDSHAKE_FAILURE;
+	}
+	mbedtls_ssl_send_alert_message(
+		&session->ssl, MBEDTLS_SSL_ALERT_LEVEL_FATAL, (unsigned char)alert);
+}
+
 static int step(struct pst_tls_mbedtls *session)
 {
+	uint32_t out_len = session->wire->out->len;
 	int ret = mbedtls_ssl_handshake_step(&session->ssl);
 
 	switch (ret) {
@@ -160,6 +193,8 @@ static int step(struct pst_tls_mbedtls *session)
 	case MBEDTLS_ERR_SSL_WANT_WRITE:
 		return PST_TLS_ROOM;
 	default:
+		if (session->wire->out->len == out_len)
+			say_why(session, ret);
 		return fail(session, ret);
 	}
 }
@@ -212,7 +247,9 @@ static int64_t session_read(
 	if (session->error)
 		return -session->error;
 	PST_BUG_ON(!session->is_done || size == 0);
-	if (pst_buf_room(wire->out) < ALERT_BYTES_MAX)
+	/* No buffer to be got where there is nothing to put into it. */
+	if (pst_buf_room(wire->out) < ALERT_BYTES_MAX ||
+		(wire->in.len == 0 && session->rest.in_away))
 		return 0;
 	before = enter(session, wire);
 	ret = read_some(session, area, PST_MIN(size, (uint32_t)INT32_MAX));

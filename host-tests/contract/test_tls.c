@@ -236,8 +236,8 @@ CONTRACT(a_refusal_reaches_the_other_end, false)
 	struct end *client = &stage->client, *server = &stage->server;
 
 	end_work(client);
-	/* A ClientHello of a version that nobody has. */
-	client->spoil_at = stage->kind->is_null ? 0 : 9;
+	/* A ClientHello whose type of message is another. */
+	client->spoil_at = stage->kind->is_null ? 0 : 5;
 	client->spoil_by = 3;
 	assert_false(shake(client, server, UINT32_MAX));
 	assert_int_equal(server->need, -PST_E_PROTO);

@@ -51,7 +51,8 @@ static void disconnect(void)
 static struct pst_span join(uint8_t *area, struct pst_span a, struct pst_span b)
 {
 	memcpy(area, a.at, a.len);
-	memcpy(area + a.len, b.at, b.len);
+	if (b.len > 0)
+		memcpy(area + a.len, b.at, b.len);
 	return (struct pst_span){area, a.len + b.len};
 }
 
