@@ -169,22 +169,21 @@ static void on_due(struct pst_timer *timer)
 	}
 }
 
-int pst_relay_conn_hello(struct pst_relay_conn *conn, bool esmtp)
+int pst_relay_conn_hello(struct pst_relay_conn *conn, bool esmtp, struct pst_span name)
 {
-	struct pst_span hostname = conn->relay->conf->hostname;
 	struct pst_buf *out = pst_relay_conn_out(conn);
 
 	if (!out)
 		return -PST_E_NOMEM;
 	if (conn->server->lmtp)
-		return pst_smtp_client_lhlo(&conn->core, out, hostname);
-	return esmtp ? pst_smtp_client_ehlo(&conn->core, out, hostname)
-		     : pst_smtp_client_helo(&conn->core, out, hostname);
+		return pst_smtp_client_lhlo(&conn->core, out, name);
+	return esmtp ? pst_smtp_client_ehlo(&conn->core, out, name)
+		     : pst_smtp_client_helo(&conn->core, out, name);
 }
 
 static void say_hello(struct pst_relay_conn *conn, bool esmtp)
 {
-	if (pst_relay_conn_hello(conn, esmtp) < 0) {
+	if (pst_relay_conn_hello(conn, esmtp, conn->relay->conf->hostname) < 0) {
 		conn_fail(conn, "no memory for a command");
 		return;
 	}

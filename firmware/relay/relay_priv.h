@@ -119,8 +119,10 @@ void pst_relay_conn_leave(struct pst_relay_conn *conn, bool clean);
 void pst_relay_conn_drop(struct pst_relay_conn *conn);
 void pst_relay_conn_quit(struct pst_relay_conn *conn);
 /* EHLO, LHLO or HELO, in the owner's state of the connection.
+ *  in  name  who we say we are
  *  ret 0 | -PST_E_* */
-int pst_relay_conn_hello(struct pst_relay_conn *conn, bool esmtp) PST_MUST_CHECK;
+int pst_relay_conn_hello(struct pst_relay_conn *conn, bool esmtp,
+			 struct pst_span name) PST_MUST_CHECK;
 /* Deadline for what is outstanding now. */
 void pst_relay_conn_arm(struct pst_relay_conn *conn);
 /* The buffer for one more command of at most PST_RELAY_COMMAND_MAX bytes, or NULL: wait for room. */

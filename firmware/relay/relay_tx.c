@@ -338,13 +338,29 @@ static void on_final_reply(struct pst_relay_tx *tx, const struct pst_smtp_client
 	tell(tx, &event);
 }
 
+/* Behind XCLIENT the internal server believes that it talks to our client: what EHLO says then takes
+ * the place of XCLIENT's HELO. A name that no server would take is kept from it. */
+static struct pst_span name_of_client(const struct pst_relay_tx *tx)
+{
+	struct pst_span helo = tx->identity.helo;
+
+	for (uint32_t i = 0; i < helo.len; i++) {
+		uint8_t c = helo.at[i];
+
+		if (!pst_is_alnum(c) && c != '.' && c != '-' && c != '_' && c != ':' &&
+		    c != '[' && c != ']')
+			return tx->relay->conf->hostname;
+	}
+	return helo.len ? helo : tx->relay->conf->hostname;
+}
+
 /* Replies to XCLIENT, and to the EHLO behind it. */
 static void on_xclient_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_event *reply)
 {
 	struct pst_relay_conn *conn = tx->conn;
 
 	if (tx->xclient == PST_XCLIENT_SENT && reply->code / 100 == 2 &&
-	    pst_relay_conn_hello(conn, true) == 0) {
+	    pst_relay_conn_hello(conn, true, name_of_client(tx)) == 0) {
 		tx->xclient = PST_XCLIENT_HELLO;
 		pst_relay_conn_arm(conn);
 		return;
