@@ -248,19 +248,19 @@ class Dovecot(Instance):
     of the `inside` domains; in `full` one octet is too much."""
     users = ('dovecot', 'dovenull')
 
-    def __init__(self, context, inside=('example.org',), tls=None):
+    def __init__(self, context, inside=('example.org',), tls=None, settings=''):
         super().__init__(context, 'dovecot', 'dovecot')
         self.address = 'lmtp:' + self.address
         self.imap_port, self.pop3_port = context.port(), context.port()
         names = ['user'] + ['u%d' % n for n in range(50)]
         lines = ['%s@%s::::::\n' % (name, domain) for domain in inside for name in names]
-        lines += ['full@%s::::::userdb_quota_rule=*:bytes=1\n' % domain for domain in inside]
+        lines += ['full@%s:::::::userdb_quota_rule=*:bytes=1\n' % domain for domain in inside]
         config = self.write('dovecot.conf', DOVECOT.format(
             run=self.make('run'), log=self.path('log'), ssl='yes' if tls else 'no',
             tls_lines='ssl_cert = <%s\nssl_key = <%s' % tls if tls else '',
             users=self.write('users', ''.join(lines)), uid=self.box_ids[0], gid=self.box_ids[1],
             home=self.make('home', owner=self.box_ids), port=self.port.number,
-            imap=self.imap_port.number, pop3=self.pop3_port.number))
+            imap=self.imap_port.number, pop3=self.pop3_port.number) + settings + '\n')
         self.start(['/usr/sbin/dovecot', '-F', '-c', config])
 
     @property
@@ -271,17 +271,22 @@ class Dovecot(Instance):
         except OSError:
             return text
 
-    def messages(self):
-        """A reader moves them from new/ to cur/ under other names: an absent one is looked for again."""
+    def boxes(self):
+        """(user, message) for every copy. Copies of one transaction are one file with several names,
+        and a reader moves them from new/ to cur/: one that is gone is looked for again."""
         while True:
             found = {}
             for folder in ('cur', 'new', 'cur'):
                 for path in glob.glob(self.path('home', '*', 'Maildir', folder, '*')):
-                    found[os.path.basename(path).split(':')[0]] = path
+                    user = os.path.relpath(path, self.path('home')).split(os.sep)[0]
+                    found[user, os.path.basename(path).split(':')[0]] = path
             try:
-                return [_read(path) for path in found.values()]
+                return [(user, _read(path)) for (user, _), path in found.items()]
             except FileNotFoundError:
                 pass
+
+    def messages(self):
+        return [message for _, message in self.boxes()]
 
     def by_imap(self, user):
         """Every message of this user's mailbox."""

@@ -30,6 +30,7 @@ TOOLS = {
     'smtp-sink': ('postfix', 'usr/sbin/smtp-sink'),
     'postfix-master': ('postfix', 'usr/lib/postfix/sbin/master'),
     'postqueue': ('postfix', 'usr/sbin/postqueue'),
+    'postsuper': ('postfix', 'usr/sbin/postsuper'),
     'haproxy': ('haproxy', 'usr/sbin/haproxy'),
     'swaks': ('swaks', 'usr/bin/swaks'),
     'curl': ('curl', 'usr/bin/curl'),

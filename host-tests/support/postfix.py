@@ -77,11 +77,17 @@ class Postfix:
                 result.append(stream.read())
         return result
 
-    def retry(self):
-        """What waits in the queue is tried again now."""
-        argv, environment = self.context.tool('postqueue')
-        done = self.context.process(self._run([*argv, '-f']), env=environment)
-        check(done.wait(10) == 0, 'postqueue -f: %s', done.text)
+    def _tool(self, name, *arguments):
+        argv, environment = self.context.tool(name)
+        done = self.context.process(self._run([*argv, *arguments]), env=environment)
+        check(done.wait(20) == 0, '%s: %s', name, done.text)
+
+    def retry(self, restamp=False):
+        """What waits in the queue is tried again now; `restamp`: with another Received on top, as
+        an operator's requeue does it."""
+        if restamp:
+            self._tool('postsuper', '-r', 'ALL')
+        self._tool('postqueue', '-f')
 
     def is_deferred(self, seconds=15):
         """Waits until all that is queued has been tried in vain."""
