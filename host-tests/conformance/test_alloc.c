@@ -11,14 +11,14 @@
 #include "support/dialogue.h"
 
 #if defined(__SANITIZE_ADDRESS__)
-#define STEP_DEFAULT 29
+#define STEP_DEFAULT 11
 #else
 #define STEP_DEFAULT 1
 #endif
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #undef STEP_DEFAULT
-#define STEP_DEFAULT 29
+#define STEP_DEFAULT 11
 #endif
 #endif
 
