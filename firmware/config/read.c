@@ -274,7 +274,7 @@ static bool domain_ok(struct pst_span text)
 		return true;
 	if (text.len && text.at[0] == '.')
 		text = pst_span_sub(text, 1, text.len);
-	return pst_config_domain_ok(text);
+	return pst_config_mail_domain_ok(text);
 }
 
 static bool read_domain(struct pst_config_build *build, const struct pst_config_word *word,

@@ -1,5 +1,7 @@
 #include "config/value_priv.h"
 
+#include "base/utf8.h"
+
 struct unit {
 	const char *name;
 	uint64_t factor;
@@ -69,7 +71,7 @@ void pst_config_time_put(struct pst_buf *out, uint64_t ms)
 	put(out, time_units, PST_COUNT(time_units), ms);
 }
 
-bool pst_config_domain_ok(struct pst_span text)
+static bool domain_ok(struct pst_span text, bool utf8)
 {
 	uint32_t label_len = 0;
 	bool digits_only = true;
@@ -86,13 +88,31 @@ bool pst_config_domain_ok(struct pst_span text)
 			digits_only = true;
 			continue;
 		}
-		if (!pst_is_alnum(c) && (c != '-' || label_len == 0))
+		if (c >= 0x80 && utf8) {
+			uint32_t len = pst_utf8_len(pst_span_sub(text, i, text.len));
+
+			if (len == 0)
+				return false;
+			label_len += len - 1;
+			i += len - 1;
+		} else if (!pst_is_alnum(c) && (c != '-' || label_len == 0)) {
 			return false;
+		}
 		if (++label_len > 63)
 			return false;
 		digits_only = digits_only && pst_is_digit(c);
 	}
 	return label_len > 0 && !digits_only && text.at[text.len - 1] != '-';
+}
+
+bool pst_config_domain_ok(struct pst_span text)
+{
+	return domain_ok(text, false);
+}
+
+bool pst_config_mail_domain_ok(struct pst_span text)
+{
+	return domain_ok(text, true);
 }
 
 bool pst_config_mailbox_ok(struct pst_span text)
@@ -102,7 +122,8 @@ bool pst_config_mailbox_ok(struct pst_span text)
 	if (at < 0 || at > 256)
 		return false;
 	for (int64_t i = 0; i < at; i++)
-		if (!pst_is_print(text.at[i]) || text.at[i] == '<' || text.at[i] == '>')
+		if (text.at[i] == '<' || text.at[i] == '>')
 			return false;
-	return pst_config_domain_ok(pst_span_sub(text, (uint32_t)at + 1, text.len));
+	return pst_utf8_check(pst_span_sub(text, 0, (uint32_t)at)) &&
+	       pst_config_mail_domain_ok(pst_span_sub(text, (uint32_t)at + 1, text.len));
 }

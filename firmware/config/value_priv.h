@@ -20,6 +20,8 @@ void pst_config_time_put(struct pst_buf *out, uint64_t ms);
 /* Labels of letters, digits and inner hyphens, 63 and 253 octets at most, not all digits at the
  * end (that would be an address). */
 bool pst_config_domain_ok(struct pst_span text);
+/* The same of mail, which may be written in U-labels. */
+bool pst_config_mail_domain_ok(struct pst_span text);
 
 /* "local@domain", or "@domain". */
 bool pst_config_mailbox_ok(struct pst_span text);

@@ -37,6 +37,7 @@ struct pst_facts {
 	uint32_t rcpt_count;      /* accepted so far */
 	uint32_t error_count;     /* of the session */
 	bool esmtp;
+	bool utf8;                /* the transaction was declared SMTPUTF8 */
 	struct pst_span tls_version; /* empty: in the clear */
 	struct pst_span tls_cipher;
 };

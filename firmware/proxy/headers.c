@@ -143,12 +143,16 @@ static int put_literal(struct pst_buf *out, const struct pst_addr *addr)
 	return ret ? ret : pst_buf_put_byte(out, ']');
 }
 
-/* RFC 3848. */
+/* RFC 3848; RFC 6531 section 4.3. */
 static const char *protocol_of(const struct pst_facts *facts)
 {
-	if (facts->tls_cipher.len > 0)
-		return facts->esmtp ? " with ESMTPS id " : " with SMTPS id ";
-	return facts->esmtp ? " with ESMTP id " : " with SMTP id ";
+	static const char *const keywords[3][2] = {
+		{" with SMTP id ", " with SMTPS id "},
+		{" with ESMTP id ", " with ESMTPS id "},
+		{" with UTF8SMTP id ", " with UTF8SMTPS id "},
+	};
+
+	return keywords[facts->utf8 ? 2 : facts->esmtp][facts->tls_cipher.len > 0];
 }
 
 static int put_received(struct pst_buf *out, const struct pst_facts *facts,

@@ -428,7 +428,16 @@ static void on_starttls(struct pst_session *session)
 /* ---- what the core asks ---------------------------------------------------------------------- */
 
 /* Offered only where every route carries it. */
-#define CARRIED (PST_SMTP_CAP_8BITMIME | PST_SMTP_CAP_DSN)
+#define CARRIED (PST_SMTP_CAP_8BITMIME | PST_SMTP_CAP_SMTPUTF8 | PST_SMTP_CAP_DSN)
+
+/*  in  inside: what every route was last seen to offer */
+static uint32_t carried(uint32_t inside)
+{
+	uint32_t set = inside & CARRIED;
+
+	/* RFC 6531 section 3.1: not without 8BITMIME. */
+	return set & PST_SMTP_CAP_8BITMIME ? set : set & ~(uint32_t)PST_SMTP_CAP_SMTPUTF8;
+}
 
 static void on_helo(struct pst_session *session, const struct pst_smtp_event *event)
 {
@@ -442,7 +451,7 @@ static void on_helo(struct pst_session *session, const struct pst_smtp_event *ev
 	caps = (struct pst_smtp_caps){
 		.set = PST_SMTP_CAP_PIPELINING | PST_SMTP_CAP_ENHANCEDSTATUSCODES |
 		       PST_SMTP_CAP_SIZE | PST_SMTP_CAP_LIMITS |
-		       (inside.set & CARRIED) |
+		       carried(inside.set) |
 		       (offers_tls(session) ? PST_SMTP_CAP_STARTTLS : 0),
 		.size_bytes = size_offered(session, &inside),
 		.rcpt_count_max = session->conf->policy.recipient_count_max,

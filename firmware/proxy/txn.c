@@ -38,6 +38,7 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 	txn->share.hold = txns->hold;
 	txn->arena.share = &txn->share;
 	txn->facts = *facts;
+	txn->facts.utf8 = mail->mail.utf8;
 	txn->facts.helo = pst_arena_copy(&txn->arena, facts->helo);
 	txn->facts.sender = pst_arena_copy(&txn->arena, mail->path.mailbox);
 	ret = pst_arena_copy(&txn->arena, mail->mail.dsn.ret);
@@ -68,6 +69,7 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 			.mailbox = txn->facts.sender,
 			.size_bytes = mail->mail.size_bytes,
 			.eight_bit = mail->mail.body == PST_SMTP_BODY_8BITMIME,
+			.utf8 = mail->mail.utf8,
 			.dsn = {ret, envid},
 		},
 	};

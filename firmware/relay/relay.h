@@ -1,6 +1,6 @@
 /* relay/relay.h - delivering one transaction to an internal server
  *
- * Layer: relay. Uses: smtp, link, net, loop, base. Spec: RFC 5321, 2920, 1870, 3461, 6152.
+ * Layer: relay. Uses: smtp, link, net, loop, base. Spec: RFC 5321, 2920, 1870, 3461, 6152, 6531.
  * Concept: a `pst_relay` is the process's pool of connections; a `pst_relay_tx` is the internal
  * half of one transaction. The owner offers recipients one by one, opens data, writes the body in
  * wire form, releases the dot and learns the internal server's final word. Behind that the relay
@@ -126,7 +126,7 @@ struct pst_smtp_caps pst_relay_offers(const struct pst_relay *relay,
 
 /* The route for a recipient's domain (an exact name before a longer before a shorter suffix before
  * "*"), or NULL.
- *  in  domain: any case */
+ *  in  domain: any case of ASCII letters; U-labels are compared as they stand */
 const struct pst_route *pst_relay_route(const struct pst_relay_conf *conf, struct pst_span domain);
 
 void pst_relay_begin(struct pst_relay *relay, struct pst_relay_tx *tx);

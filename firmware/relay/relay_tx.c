@@ -641,6 +641,8 @@ static uint32_t needs_of(const struct pst_smtp_mail *mail)
 
 	if (mail->eight_bit)
 		needs |= PST_SMTP_CAP_8BITMIME;
+	if (mail->utf8)
+		needs |= PST_SMTP_CAP_SMTPUTF8;
 	if (mail->dsn.ret.len > 0 || mail->dsn.envid.len > 0)
 		needs |= PST_SMTP_CAP_DSN;
 	return needs;

@@ -207,6 +207,8 @@ int pst_smtp_client_mail(struct pst_smtp_client *core, struct pst_buf *out,
 	}
 	if (mail->eight_bit && (core->caps.set & PST_SMTP_CAP_8BITMIME))
 		failed |= pst_buf_put(&params, PST_SPAN(" BODY=8BITMIME"));
+	if (mail->utf8 && (core->caps.set & PST_SMTP_CAP_SMTPUTF8))
+		failed |= pst_buf_put(&params, PST_SPAN(" SMTPUTF8"));
 	if (core->caps.set & PST_SMTP_CAP_DSN) {
 		failed |= param_put(&params, PST_SPAN(" RET="), mail->dsn.ret);
 		failed |= param_put(&params, PST_SPAN(" ENVID="), mail->dsn.envid);

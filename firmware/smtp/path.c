@@ -1,6 +1,7 @@
 /* smtp/path.c - the grammar of RFC 5321 section 4.1.2 and 4.1.3 */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "smtp/path.h"
 
 #define LABEL_MAX 63
@@ -42,33 +43,6 @@ static struct pst_span since(struct pst_span from, const struct cursor *cursor)
 	return pst_span_sub(from, 0, from.len - cursor->rest.len);
 }
 
-/* The length of the well-formed UTF-8 sequence of two bytes or more at the front (RFC 3629 section
- * 4: shortest form, no surrogates, nothing above U+10FFFF), or 0. */
-static uint32_t utf8_len(struct pst_span text)
-{
-	static const struct {
-		uint8_t first, last, second_min, second_max, len;
-	} FORMS[] = {
-		{0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-		{0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3},
-		{0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
-		{0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-	};
-
-	for (uint32_t i = 0; i < PST_COUNT(FORMS); i++) {
-		if (text.at[0] < FORMS[i].first || text.at[0] > FORMS[i].last)
-			continue;
-		if (text.len < FORMS[i].len || text.at[1] < FORMS[i].second_min ||
-		    text.at[1] > FORMS[i].second_max)
-			return 0;
-		for (uint32_t k = 2; k < FORMS[i].len; k++)
-			if (text.at[k] < 0x80 || text.at[k] > 0xbf)
-				return 0;
-		return FORMS[i].len;
-	}
-	return 0;
-}
-
 /* Take a UTF-8 sequence, if one is there. */
 static bool take_utf8(struct cursor *cursor)
 {
@@ -76,7 +50,7 @@ static bool take_utf8(struct cursor *cursor)
 
 	if (!more(cursor) || front(cursor) < 0x80)
 		return false;
-	len = utf8_len(cursor->rest);
+	len = pst_utf8_len(cursor->rest);
 	if (!len)
 		return false;
 	cursor->utf8 = true;

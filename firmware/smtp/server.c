@@ -1,6 +1,7 @@
 /* smtp/server.c - verbs, states and framing of the server side */
 #include <string.h>
 
+#include "base/utf8.h"
 #include "smtp/server.h"
 
 #define NAME_MAX 255     /* HELO's argument: a domain's limit (RFC 5321 4.5.3.1.2) */
@@ -32,6 +33,7 @@ static const struct pst_smtp_reply
 	NO_ARGUMENT = REPLY(501, 5, 5, 4, "this command has no argument"),
 	BAD_HELO = REPLY(501, 5, 5, 4, "a host name is wanted"),
 	WANTS_STRING = REPLY(501, 5, 5, 4, "an argument is wanted"),
+	BAD_STRING = REPLY(501, 5, 5, 4, "this argument is no text"),
 	WANTS_FROM = REPLY(501, 5, 5, 4, "syntax: MAIL FROM:<address>"),
 	WANTS_TO = REPLY(501, 5, 5, 4, "syntax: RCPT TO:<address>"),
 	BAD_SENDER = REPLY(501, 5, 1, 7, "bad sender address"),
@@ -60,6 +62,7 @@ static void enter(struct pst_smtp_server *core, enum pst_smtp_state state)
 	if (!((IN(MAIL) | IN(RCPT)) & (1u << state))) {
 		core->rcpt_refused = false;
 		core->rcpt_deferred = false;
+		core->utf8 = false;
 	}
 }
 
@@ -103,12 +106,21 @@ static const struct pst_smtp_reply *check_any(struct pst_smtp_server *core, stru
 	return NULL;
 }
 
-static const struct pst_smtp_reply *check_string(struct pst_smtp_server *core, struct pst_span args,
-						 struct pst_smtp_event *event)
+/* A name beyond ASCII needs the keyword behind it (RFC 6531 section 3.7.4.2). */
+static const struct pst_smtp_reply *check_vrfy(struct pst_smtp_server *core, struct pst_span args,
+					       struct pst_smtp_event *event)
 {
-	(void)core;
+	bool utf8 = (core->offered & PST_SMTP_CAP_SMTPUTF8) &&
+		    pst_span_ends_nocase(args, PST_SPAN(" SMTPUTF8"));
+
 	(void)event;
-	return args.len ? NULL : &WANTS_STRING;
+	if (args.len == 0)
+		return &WANTS_STRING;
+	if (printable(args))
+		return NULL;
+	if (!pst_utf8_check(args))
+		return &BAD_STRING;
+	return utf8 ? NULL : &NON_ASCII;
 }
 
 /* What real clients call themselves is seldom a domain by the letter: any word will do here, what
@@ -137,7 +149,7 @@ static bool param_split(struct pst_span param, struct pst_span *keyword, struct 
 	for (uint32_t i = 0; i < keyword->len; i++)
 		if (!pst_is_alnum(keyword->at[i]) && keyword->at[i] != '-')
 			return false;
-	return printable(*value) && pst_span_find(*value, '=') < 0;
+	return pst_utf8_check(*value) && pst_span_find(*value, '=') < 0;
 }
 
 static const struct pst_smtp_reply *param_size(struct pst_smtp_server *core, struct pst_span value,
@@ -193,12 +205,19 @@ static const struct pst_smtp_reply *param_notify(struct pst_smtp_server *core,
 	return pst_smtp_notify_check(value) ? NULL : &BAD_PARAMETER;
 }
 
+static const struct pst_smtp_reply *param_utf8(struct pst_smtp_server *core, struct pst_span value,
+					       struct pst_smtp_event *event)
+{
+	(void)core;
+	event->mail.utf8 = true;
+	return value.len ? &BAD_PARAMETER : NULL;
+}
+
 static const struct pst_smtp_reply *param_orcpt(struct pst_smtp_server *core, struct pst_span value,
 						struct pst_smtp_event *event)
 {
-	(void)core;
 	event->dsn.orcpt = value;
-	return pst_smtp_orcpt_check(value, false) ? NULL : &BAD_PARAMETER;
+	return pst_smtp_orcpt_check(value, core->utf8) ? NULL : &BAD_PARAMETER;
 }
 
 struct param {
@@ -213,6 +232,7 @@ static const struct param MAIL_PARAMS[] = {
 	{PST_SPAN("BODY"), PST_SMTP_CAP_8BITMIME, param_body},
 	{PST_SPAN("RET"), PST_SMTP_CAP_DSN, param_ret},
 	{PST_SPAN("ENVID"), PST_SMTP_CAP_DSN, param_envid},
+	{PST_SPAN("SMTPUTF8"), PST_SMTP_CAP_SMTPUTF8, param_utf8},
 };
 
 static const struct param RCPT_PARAMS[] = {
@@ -266,7 +286,7 @@ static const struct pst_smtp_reply *check_path(struct pst_span *args, struct pst
 	/* A bracket that is closed too early is the path's fault, not a parameter's. */
 	if (args->len && !pst_is_blank(args->at[0]))
 		return bad;
-	return path->flags & PST_SMTP_PATH_UTF8 ? &NON_ASCII : NULL;
+	return NULL;
 }
 
 static const struct pst_smtp_reply *check_mail(struct pst_smtp_server *core, struct pst_span args,
@@ -279,7 +299,11 @@ static const struct pst_smtp_reply *check_mail(struct pst_smtp_server *core, str
 		return refusal;
 	if (event->path.flags & PST_SMTP_PATH_BARE)
 		return &BAD_SENDER;
-	return check_params(core, args, MAIL_PARAMS, PST_COUNT(MAIL_PARAMS), event);
+	refusal = check_params(core, args, MAIL_PARAMS, PST_COUNT(MAIL_PARAMS), event);
+	if (!refusal && event->path.flags & PST_SMTP_PATH_UTF8 && !event->mail.utf8)
+		refusal = &NON_ASCII;
+	core->asked_utf8 = event->mail.utf8;
+	return refusal;
 }
 
 static const struct pst_smtp_reply *check_rcpt(struct pst_smtp_server *core, struct pst_span args,
@@ -293,6 +317,8 @@ static const struct pst_smtp_reply *check_rcpt(struct pst_smtp_server *core, str
 	if (!refusal && event->path.flags & PST_SMTP_PATH_BARE &&
 	    !pst_span_eq_nocase(event->path.local, PST_SPAN("postmaster")))
 		refusal = &BAD_RECIPIENT;
+	if (!refusal && event->path.flags & PST_SMTP_PATH_UTF8 && !core->utf8)
+		refusal = &NON_ASCII;
 	if (!refusal)
 		refusal = check_params(core, args, RCPT_PARAMS, PST_COUNT(RCPT_PARAMS), event);
 	if (refusal)
@@ -443,7 +469,7 @@ static const struct verb VERBS[] = {
 	VERB("QUIT", ANY_COMMAND, 0, none, quit),
 	VERB("NOOP", ANY_COMMAND, 0, any, noop),
 	VERB("HELP", ANY_COMMAND, 0, any, help),
-	VERB("VRFY", ANY_COMMAND, 0, string, vrfy),
+	VERB("VRFY", ANY_COMMAND, 0, vrfy, vrfy),
 	/* Known to the RFCs, not offered here. */
 	VERB("EXPN", ANY_COMMAND, 0, any, refuse),
 	VERB("ETRN", ANY_COMMAND, 0, any, refuse),
@@ -530,6 +556,7 @@ static void accepted_helo(struct pst_smtp_server *core)
 static void accepted_mail(struct pst_smtp_server *core)
 {
 	enter(core, PST_SMTP_MAIL);
+	core->utf8 = core->asked_utf8;
 }
 
 static void accepted_rcpt(struct pst_smtp_server *core)

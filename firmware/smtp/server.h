@@ -1,6 +1,6 @@
 /* smtp/server.h - the server side of an SMTP session, without I/O
  *
- * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 1870, 2034, 2920, 3461, 6152.
+ * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 1870, 2034, 2920, 3461, 6152, 6531.
  * Concept: the owner feeds bytes and pulls one event at a time. An event that asks (HELO, MAIL,
  * RCPT, DATA, END) stops the core until the owner answers; only then the session's state follows
  * the answer's class. Everything that syntax and order alone decide arrives as a ready reply.
@@ -60,6 +60,7 @@ struct pst_smtp_mail_params {
 	uint64_t size_bytes; /* SIZE=; 0: not declared */
 	enum pst_smtp_body_kind body;
 	bool body_given;
+	bool utf8; /* SMTPUTF8 */
 	struct pst_smtp_mail_dsn dsn;
 };
 
@@ -82,11 +83,13 @@ struct pst_smtp_server {
 	bool waiting;     /* an event that asks is open */
 	uint8_t asked;    /* enum pst_smtp_event_kind of that event */
 	bool asked_esmtp; /* that event is an EHLO */
+	bool asked_utf8;  /* that event is a MAIL with SMTPUTF8 */
 	bool esmtp;       /* EHLO was accepted */
 	bool skipping;    /* the rest of an over-long line is being read */
 	uint32_t offered; /* enum pst_smtp_cap set that the last EHLO reply offered: parameters of
 			   * anything else are 555; an accepted HELO clears it */
 	uint64_t size_bytes_max; /* MAIL SIZE= above: 552 5.3.4; 0: no limit */
+	bool utf8; /* the transaction was declared SMTPUTF8: its paths may hold UTF-8 */
 	bool rcpt_refused; /* a recipient of this transaction was refused */
 	bool rcpt_deferred; /* with a 4xx: a DATA without recipients is 451 then, not 554 */
 	uint32_t scanned; /* bytes of an incomplete line already searched for its end */

@@ -279,7 +279,8 @@ def offers(t):
             return {line.split()[0].upper(): line for line in session.greet().lines[1:]}
     wait_until(lambda: words().get('SIZE') == 'SIZE 12345678', 5, 0.2)
     got = words()
-    for word in ('PIPELINING', 'ENHANCEDSTATUSCODES', '8BITMIME', 'SIZE', 'DSN', 'LIMITS'):
+    for word in ('PIPELINING', 'ENHANCEDSTATUSCODES', '8BITMIME', 'SIZE', 'SMTPUTF8', 'DSN',
+                 'LIMITS'):
         check(word in got, '%s is not offered: %s', word, got)
     equal(got['SIZE'].split()[1], '12345678', 'SIZE')
     for word in ('AUTH', 'VRFY', 'STARTTLS', 'XFORWARD', 'ETRN'):

@@ -3,6 +3,7 @@
  * The input is what the client sends. It goes through three times: whole, byte by byte and at random
  * cuts; what comes out must be the same. The owner's answers follow from the input, mostly yes.
  */
+#include "base/utf8.h"
 #include "fuzz/fuzz.h"
 #include "smtp/server.h"
 
@@ -47,15 +48,15 @@ static void check_reply(const struct pst_smtp_event *event)
 	FUZZ_CHECK(event->error == (reply->code >= 500));
 }
 
-static void check_path(const struct pst_smtp_event *event, struct pst_span in)
+static void check_path(const struct run *run, const struct pst_smtp_event *event,
+		       struct pst_span in)
 {
 	const struct pst_smtp_path *path = &event->path;
 	struct pst_smtp_path again;
 
 	FUZZ_CHECK(inside(path->mailbox, in) && inside(path->local, in) && inside(path->domain, in));
-	FUZZ_CHECK(!(path->flags & PST_SMTP_PATH_UTF8));
-	for (uint32_t i = 0; i < path->mailbox.len; i++)
-		FUZZ_CHECK(pst_is_print(path->mailbox.at[i]));
+	FUZZ_CHECK(!(path->flags & PST_SMTP_PATH_UTF8) || event->mail.utf8 || run->core.utf8);
+	FUZZ_CHECK(pst_utf8_check(path->mailbox));
 	if (path->flags & PST_SMTP_PATH_NULL) {
 		FUZZ_CHECK(path->mailbox.len == 0 && event->kind == PST_SMTP_EV_MAIL);
 		return;
@@ -120,11 +121,14 @@ static void handle(struct run *run, const struct pst_smtp_event *event, struct p
 		note_span(run, event->name);
 		note(run, &event->esmtp, sizeof(event->esmtp));
 		if (event->esmtp)
-			core->offered = PST_SMTP_CAP_SIZE | PST_SMTP_CAP_8BITMIME;
+			core->offered = PST_SMTP_CAP_SIZE | PST_SMTP_CAP_8BITMIME |
+					PST_SMTP_CAP_DSN | PST_SMTP_CAP_SMTPUTF8;
 		break;
 	case PST_SMTP_EV_MAIL:
 	case PST_SMTP_EV_RCPT:
-		check_path(event, in);
+		check_path(run, event, in);
+		FUZZ_CHECK(inside(event->mail.dsn.ret, in) && inside(event->mail.dsn.envid, in));
+		FUZZ_CHECK(inside(event->dsn.notify, in) && inside(event->dsn.orcpt, in));
 		note_span(run, event->path.mailbox);
 		note(run, &event->mail.size_bytes, sizeof(event->mail.size_bytes));
 		note(run, &event->mail.body, sizeof(event->mail.body));

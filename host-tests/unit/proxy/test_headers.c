@@ -249,6 +249,40 @@ static void trace_rows(void **state)
 	}
 }
 
+/* RFC 3848 and RFC 6531 section 4.3. */
+static void trace_keywords(void **state)
+{
+	static const struct {
+		bool esmtp, utf8, tls;
+		const char *with;
+	} rows[] = {
+		{false, false, false, " with SMTP id "}, {true, false, false, " with ESMTP id "},
+		{true, false, true, " with ESMTPS id "}, {true, true, false, " with UTF8SMTP id "},
+		{true, true, true, " with UTF8SMTPS id "},
+	};
+
+	(void)state;
+	for (uint32_t i = 0; i < PST_COUNT(rows); i++) {
+		struct pst_trace trace = {.hostname = PST_SPAN("mx"), .id = "1-2"};
+		struct rig rig;
+		char text[PST_PAGE_BYTES];
+
+		rig_init(&rig, 65536);
+		rig.facts.esmtp = rows[i].esmtp;
+		rig.facts.utf8 = rows[i].utf8;
+		if (rows[i].tls) {
+			rig.facts.tls_version = PST_SPAN("TLSv1.3");
+			rig.facts.tls_cipher = PST_SPAN("TLS_AES_128_GCM_SHA256");
+		}
+		assert_int_equal(pst_headers_write(&rig.message, &rig.facts, &trace), 0);
+		snprintf(text, sizeof(text), "%.*s", (int)rig.message.trace->len,
+			 (const char *)rig.message.trace->data);
+		if (!strstr(text, rows[i].with))
+			fail_msg("want \"%s\" in %s", rows[i].with, text);
+		rig_fini(&rig);
+	}
+}
+
 /* The longest that can come: it fits the page, and no line is longer than RFC 5322 allows. */
 static void trace_longest(void **state)
 {
@@ -305,6 +339,7 @@ int main(void)
 		cmocka_unit_test(look_rows),
 		cmocka_unit_test(look_unseen),
 		cmocka_unit_test(trace_rows),
+		cmocka_unit_test(trace_keywords),
 		cmocka_unit_test(trace_longest),
 		cmocka_unit_test(trace_without_memory),
 	};

@@ -37,6 +37,9 @@ static const struct {
 	{{{"example.org"}}, "[192.0.2.1]", -1},
 	{{{"[192.0.2.1]"}}, "[192.0.2.1]", 0},
 	{{{"x"}}, "*", -1},
+	{{{"b\xc3\xa9.example"}}, "B\xc3\xa9.Example", 0},
+	{{{"b\xc3\xa9.example"}}, "b\xc3\x89.example", -1},
+	{{{".\xc3\xa9.example"}}, "a.\xc3\xa9.example", 0},
 };
 
 static void routes(void **state)

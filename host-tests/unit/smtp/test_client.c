@@ -13,6 +13,7 @@
 
 static const struct pst_smtp_mail from_ab = {.mailbox = PST_SPAN("a@b"),
 					     .size_bytes = 77, .eight_bit = true,
+					     .utf8 = true,
 					     .dsn = {PST_SPAN("HDRS"), PST_SPAN("QQ+2B")}};
 static const struct pst_smtp_mail from_nobody = {.size_bytes = 77, .eight_bit = true};
 
@@ -123,7 +124,7 @@ static void test_dsn(void **state)
 	const struct pst_smtp_rcpt_dsn full = {PST_SPAN("SUCCESS,SUCCESS,SUCCESS"),
 					       {longest, PST_SMTP_ORCPT_MAX}};
 	const struct pst_smtp_mail from = {
-		.size_bytes = UINT64_MAX, .eight_bit = true,
+		.size_bytes = UINT64_MAX, .eight_bit = true, .utf8 = true,
 		.dsn = {PST_SPAN("FULL"), {longest, PST_SMTP_ENVID_MAX}}};
 	struct pst_smtp_client core;
 	struct pst_buf out, in;
@@ -139,10 +140,14 @@ static void test_dsn(void **state)
 	assert_out(&out, "MAIL FROM:<a@b> RET=HDRS ENVID=QQ+2B\r\n"
 			 "RCPT TO:<c@d> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;x+3Dy\r\n"
 			 "RCPT TO:<e@d> NOTIFY=never\r\nRCPT TO:<f@d>\r\n");
+	core.caps.set = PST_SMTP_CAP_SMTPUTF8;
+	assert_int_equal(pst_smtp_client_mail(&core, &out, &from_ab), 0);
+	assert_out(&out, "MAIL FROM:<a@b> SMTPUTF8\r\n");
 	core.caps.set = 0;
 	assert_int_equal(pst_smtp_client_mail(&core, &out, &from_ab), 0);
 	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("c@d"), &both), 0);
 	assert_out(&out, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+	core.due_count = 0;
 	core.caps.set = UINT32_MAX;
 	assert_int_equal(pst_smtp_client_mail(&core, &out, &from), 0);
 	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("c@d"), &full), 0);

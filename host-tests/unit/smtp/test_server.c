@@ -6,10 +6,11 @@
  * of the sender "nodata" (451) and messages with NULs (550).
  *
  * The text: `ehlo NAME`, `helo NAME`, `mail MAILBOX [size=N] [body=7|8] [ret=X]
- * [envid=X]`, `rcpt MAILBOX [notify=X] [orcpt=X]`, `data`,
+ * [envid=X] [utf8]`, `rcpt MAILBOX [notify=X] [orcpt=X]`, `data`,
  * `body{WIRE}`, `end`, or for what the core answers itself the event and the codes: `reply 500
  * 5.5.2`, `reset 250 2.0.0`, `quit 221 2.0.0`; with `err`, `close`, `foreign` for the flags. `~N~`
- * in what is sent makes N letters. It offers SIZE and 8BITMIME, and to who says EHLO dsn also DSN.
+ * in what is sent makes N letters. It offers SIZE and 8BITMIME, and to who says EHLO dsn
+ * or EHLO utf8 also that.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -117,6 +118,8 @@ static void trace_mail(struct owner *owner, const struct pst_smtp_event *event)
 	}
 	if (event->mail.body_given)
 		put_text(owner, event->mail.body == PST_SMTP_BODY_8BITMIME ? " body=8" : " body=7");
+	if (event->mail.utf8)
+		put_text(owner, " utf8");
 	trace_param(owner, " ret=", event->mail.dsn.ret);
 	trace_param(owner, " envid=", event->mail.dsn.envid);
 }
@@ -142,7 +145,10 @@ static void handle(struct owner *owner, const struct pst_smtp_event *event)
 		put_span(owner, event->name);
 		if (event->esmtp)
 			core->offered = PST_SMTP_CAP_SIZE | PST_SMTP_CAP_8BITMIME |
-					(starts(event->name, "dsn") ? PST_SMTP_CAP_DSN : 0);
+					(starts(event->name, "dsn") ? PST_SMTP_CAP_DSN : 0) |
+					(starts(event->name, "utf8") ? PST_SMTP_CAP_SMTPUTF8 |
+									       PST_SMTP_CAP_DSN
+								     : 0);
 		pst_smtp_server_answer(core, starts(event->name, "no") ? 550 : 250);
 		break;
 	case PST_SMTP_EV_MAIL:
@@ -450,6 +456,31 @@ static const struct row ROWS[] = {
 	    "ehlo dsn; reply 501 5.5.4 err; reply 501 5.5.4 err; reply 501 5.5.4 err; "
 	    "reply 501 5.5.4 err; reply 501 5.5.4 err; reply 555 5.5.4 err; mail a@b.example; "
 	    "reply 501 5.5.4 err; reply 501 5.5.4 err; reply 555 5.5.4 err; reply 501 5.5.4 err"),
+	ROW("SMTPUTF8",
+	    "EHLO utf8\r\nMAIL FROM:<\xc3\xa9@b\xc3\xa9.example> smtputf8 BODY=8BITMIME\r\n"
+	    "RCPT TO:<\"\xe2\x82\xac \"@d.example> ORCPT=utf-8;\xc3\xa9@x\r\n" TO,
+	    "ehlo utf8; mail \xc3\xa9@b\xc3\xa9.example body=8 utf8; "
+	    "rcpt \"\xe2\x82\xac \"@d.example orcpt=utf-8;\xc3\xa9@x; rcpt c@d.example"),
+	ROW("SMTPUTF8 is said for each transaction",
+	    "EHLO utf8\r\nMAIL FROM:<a@b.example> SMTPUTF8\r\nRCPT TO:<\xc3\xa9@d.example>\r\nRSET\r\n"
+	    FROM "RCPT TO:<\xc3\xa9@d.example>\r\nRCPT TO:<c@d.example> ORCPT=utf-8;\xc3\xa9@x\r\n",
+	    "ehlo utf8; mail a@b.example utf8; rcpt \xc3\xa9@d.example; reset 250 2.0.0; "
+	    "mail a@b.example; reply 553 5.6.7 err; reply 501 5.5.4 err"),
+	ROW("a refused MAIL declares nothing",
+	    "EHLO utf8\r\nMAIL FROM:<no@b.example> SMTPUTF8\r\n" FROM
+	    "RCPT TO:<\xc3\xa9@d.example>\r\n",
+	    "ehlo utf8; mail no@b.example utf8; mail a@b.example; reply 553 5.6.7 err"),
+	ROW("SMTPUTF8 wants UTF-8, and the keyword",
+	    "EHLO utf8\r\nMAIL FROM:<\xc3@b.example> SMTPUTF8\r\nMAIL FROM:<\xc0\xaf@b.example> SMTPUTF8\r\n"
+	    "MAIL FROM:<\xed\xa0\x80@b.example> SMTPUTF8\r\nMAIL FROM:<a@b.example> SMTPUTF8=1\r\n"
+	    "MAIL FROM:<a@b.example> SMTPUTF8 SMTPUTF8\r\nMAIL FROM:<\xc3\xa9@b.example>\r\n",
+	    "ehlo utf8; reply 501 5.1.7 err; reply 501 5.1.7 err; reply 501 5.1.7 err; "
+	    "reply 501 5.5.4 err; reply 501 5.5.4 err; reply 553 5.6.7 err"),
+	ROW("VRFY beyond ASCII",
+	    "VRFY \xc3\xa9\r\nVRFY \xc3\xa9 SMTPUTF8\r\nEHLO utf8\r\nVRFY \xc3\xa9\r\n"
+	    "VRFY \xc3\xa9 smtputf8\r\nVRFY \xc3 SMTPUTF8\r\nVRFY b SMTPUTF8\r\n",
+	    "reply 553 5.6.7 err; reply 553 5.6.7 err; ehlo utf8; reply 553 5.6.7 err; "
+	    "reply 252 2.5.0; reply 501 5.5.4 err; reply 252 2.5.0"),
 	ROW("HELO offers nothing", HI "HELO h\r\nMAIL FROM:<a@b.example> SIZE=1\r\n",
 	    T_HI "; helo h; reply 555 5.5.4 err"),
 
