@@ -51,10 +51,10 @@ def by_smtplib(t, world, mode, path, rcpt):
     maker = smtplib.SMTP
     options = {}
     if mode == 'tls':
-        maker, options = smtplib.SMTP_SSL, {'context': worlds.unverified()}
+        maker, options = smtplib.SMTP_SSL, {'context': worlds.UNVERIFIED}
     with maker(host, port, local_hostname=HELO, timeout=30, **options) as session:
         if mode == 'starttls':
-            session.starttls(context=worlds.unverified())
+            session.starttls(context=worlds.UNVERIFIED)
         session.sendmail(SENDER, [rcpt], _read(path), ['BODY=8BITMIME'])
 
 

@@ -24,7 +24,7 @@ class Session(client.Client):
         equal(reply.code, 220, 'STARTTLS: %s' % reply)
         check(self.pending == b'', 'plaintext behind STARTTLS: %r', self.pending)
         self.sock.settimeout(self.seconds)
-        self.sock = world.unverified().wrap_socket(self.sock, server_hostname='mx.example.org')
+        self.sock = world.UNVERIFIED.wrap_socket(self.sock, server_hostname='mx.example.org')
 
     def chunks(self, message, size=100000):
         """The message by BDAT; the reply to the last chunk, or the first refusal."""
