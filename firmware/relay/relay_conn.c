@@ -7,6 +7,7 @@
 #include "relay/relay_priv.h"
 
 static void conn_fail(struct pst_relay_conn *conn, const char *reason);
+static void tls_failed(struct pst_relay_conn *conn, const char *reason);
 
 static void log_conn(struct pst_relay_conn *conn, enum pst_log_level level, const char *event,
 		     const char *reason)
@@ -156,11 +157,13 @@ static void on_due(struct pst_timer *timer)
 		else
 			conn_fail(conn, "no reply in time");
 		break;
+	case PST_CONN_STARTTLS:
+	case PST_CONN_HANDSHAKE:
+		tls_failed(conn, "no TLS in time");
+		break;
 	case PST_CONN_CONNECTING:
 	case PST_CONN_GREETING:
 	case PST_CONN_HELLO:
-	case PST_CONN_STARTTLS:
-	case PST_CONN_HANDSHAKE:
 	case PST_CONN_CLEARING:
 		conn_fail(conn, "no reply in time");
 		break;
@@ -401,6 +404,8 @@ static void on_input(struct pst_link *link)
 		conn_fail(conn, "broke the protocol");
 	else if (link->error)
 		conn_fail(conn, pst_strerror(link->error));
+	else if (link->end && conn->state == PST_CONN_STARTTLS)
+		tls_failed(conn, "closed the connection behind STARTTLS");
 	else if (link->end)
 		conn_fail(conn, "closed the connection");
 	else if (link->in.len == link->in.size && link->in.size > 0)

@@ -467,7 +467,7 @@ def dead_log_reader_costs_no_mail(t):
     port = t.port()
     path = os.path.join(t.scratch, 'c.conf')
     with open(path, 'w') as out:
-        out.write('hostname mx.example.org\nlisten %s\nrelay example.org to %s\nlog stderr\n'
+        out.write('hostname mx.example.org\nlisten %s\nrelay example.org to %s\nlog stderr\ntls off\n'
                   % (port, server.address))
     reading, writing = os.pipe()
     child = subprocess.Popen([t.binary, 'run', '-c', path], stderr=writing, start_new_session=True,

@@ -15,7 +15,7 @@ import time
 from support import cgroup, client, harness, mail
 from support.harness import Skip, check, equal, table, test
 from support.proc import wait_until
-from support.server import CAPABILITIES
+from support.server import CAPABILITIES, CLOSE, HANG
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PEM_H = os.path.join(HERE, '..', 'unit', 'tls', 'pem.h')
@@ -521,12 +521,18 @@ def server_that_refuses_starttls(t, name, options, code):
     check(all(not c.secure for c in server.transactions()), 'secure')
 
 
-@table([('may', '', 250), ('must', 'tls must', 451)])
-def server_whose_handshake_fails(t, name, options, code):
+FAILING = {'garbage': (b'220 go\r\n', lambda c: time.sleep(0.1) or False,
+                       b'garbage instead of a ServerHello\r\n' * 4),
+           'close': CLOSE, 'close-behind-220': (b'220 go\r\n', CLOSE),
+           'silent': HANG, 'silent-behind-220': (b'220 go\r\n', HANG)}
+
+
+@table([('%s-%s' % (how, may), how, options, code) for how in FAILING
+        for may, options, code in (('may', '', 250), ('must', 'tls must', 451))])
+def server_whose_handshake_fails(t, name, how, options, code):
     """In the clear where that is allowed, and said so."""
     server = internal(t)
-    server.fault('starttls', (b'220 go\r\n', b'garbage instead of a ServerHello\r\n' * 4,
-                              lambda c: c.read_more() or False))
+    server.fault('starttls', FAILING[how])
     proxy = t.postern(server, relay_options=options, lines=['timeout relay-connect 2'])
     reply = client.deliver(proxy.address, 'a@example.com', 'u@example.org', TEXT)[1]
     equal(reply.code, code, str(reply))
