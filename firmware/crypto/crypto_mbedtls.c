@@ -196,7 +196,7 @@ void pst_crypto_mbedtls_free(void *block)
 	mbedtls_free(block);
 }
 
-/* --- the seam ---------------------------------------------------------------------------------- */
+/* --- the seam ------------------------------------------------------------------------------- */
 
 static psa_hash_operation_t *operation(struct pst_crypto_sha256 *hash)
 {

@@ -81,7 +81,8 @@ static int write_subject(struct work *work, struct pst_span host)
 
 	pst_buf_init(&subject, work->subject_area, sizeof(work->subject_area) - 1);
 	if (pst_buf_put_text(&subject, "CN=") ||
-		pst_buf_put(&subject, host.len > COMMON_NAME_BYTES_MAX ? PST_SPAN("postern") : host))
+		pst_buf_put(
+			&subject, host.len > COMMON_NAME_BYTES_MAX ? PST_SPAN("postern") : host))
 		return -PST_E_FULL;
 	if (mbedtls_x509write_crt_set_subject_name(
 		    &work->certificate, (const char *)work->subject_area) ||
@@ -149,8 +150,8 @@ static int append_pem(struct work *work, int ret, struct pst_buf *out)
 	return pst_buf_put_text(out, (const char *)work->pem);
 }
 
-static int make_both(struct work *work, struct pst_span host, struct pst_buf *key,
-	struct pst_buf *certificate)
+static int make_both(
+	struct work *work, struct pst_span host, struct pst_buf *key, struct pst_buf *certificate)
 {
 	int ret = make_key(work);
 
@@ -164,7 +165,8 @@ static int make_both(struct work *work, struct pst_span host, struct pst_buf *ke
 		certificate);
 	if (ret)
 		return ret;
-	return append_pem(work, mbedtls_pk_write_key_pem(&work->key, work->pem, sizeof(work->pem)), key);
+	return append_pem(
+		work, mbedtls_pk_write_key_pem(&work->key, work->pem, sizeof(work->pem)), key);
 }
 
 int pst_crypto_mbedtls_self_signed(

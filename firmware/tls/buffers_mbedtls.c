@@ -1,9 +1,9 @@
 /* tls/buffers_mbedtls.c - the record buffers of an idle session, and what else the library hides
  *
- * A session that waits for its peer needs its keys and two counters, some 2 KiB. The library keeps
- * 16 KiB more for the record that may come, and 4 to 8 KiB for the one that may go; it gives them
- * back only to a peer that negotiated small records, which SMTP clients do not. With a thousand idle
- * sessions that is the difference between 4 and 26 MiB, so we take the buffers away ourselves
+ * A session that waits for its peer needs its keys and two counters, 1 to 3 KiB. The library keeps
+ * 16 KiB more for the record that may come, and 8 KiB for the one that may go; it gives them back
+ * only to a peer that negotiated small records, which SMTP clients do not. With a thousand idle
+ * sessions that is the difference between 4 and 28 MiB, so we take the buffers away ourselves
  * between records. At that point they hold nothing but the counter of received records, in the
  * first eight bytes of the input buffer; of the output buffer, the positions of three pointers are
  * needed.
@@ -29,7 +29,7 @@ _Static_assert(MBEDTLS_VERSION_NUMBER >> 16 == 0x0306, "see the head of this fil
 
 #define COUNTER_BYTES 8
 #define HEADER_BYTES 5
-/* The counter and the header, an explicit nonce, the type, padding to 16 and the tag, and some more. */
+/* Counter, header, an explicit nonce, the type, padding to 16, the tag, and some more. */
 #define OVERHEAD_BYTES 96
 #define HANDSHAKE_HEADER_BYTES 4
 
@@ -52,9 +52,8 @@ static bool in_is_free(const mbedtls_ssl_context *ssl)
 
 static bool out_is_free(const mbedtls_ssl_context *ssl)
 {
-	return ssl->P(out_buf) && ssl->P(out_left) == 0 &&
-		ssl->P(out_ctr) == ssl->P(out_buf) &&
-		ssl->P(out_hdr) == ssl->P(out_buf) + COUNTER_BYTES;
+	return ssl->P(out_buf) && ssl->P(out_left) == 0 && ssl->P(out_ctr) == ssl->P(out_buf) &&
+	       ssl->P(out_hdr) == ssl->P(out_buf) + COUNTER_BYTES;
 }
 
 static void rest_in(struct pst_tls_mbedtls_rest *rest, mbedtls_ssl_context *ssl)
@@ -157,7 +156,8 @@ uint8_t pst_tls_mbedtls_alert(const struct pst_tls_mbedtls *session)
 {
 	const mbedtls_ssl_context *ssl = &session->ssl;
 
-	return ssl->P(in_msg) && ssl->P(in_msgtype) == MBEDTLS_SSL_MSG_ALERT ? ssl->P(in_msg)[1] : 0;
+	return ssl->P(in_msg) && ssl->P(in_msgtype) == MBEDTLS_SSL_MSG_ALERT ? ssl->P(in_msg)[1]
+									     : 0;
 }
 
 struct pst_span pst_tls_mbedtls_hello(const mbedtls_ssl_context *ssl)

@@ -43,7 +43,7 @@ struct context {
 	int ciphers[CIPHERS_MAX + 1];
 };
 
-/* --- names ------------------------------------------------------------------------------------- */
+/* --- names ---------------------------------------------------------------------------------- */
 
 /* RFC 6125 section 6.4.3: a wildcard is the whole leftmost label and stands for one label. */
 static bool name_matches(struct pst_span pattern, struct pst_span name)
@@ -66,7 +66,8 @@ static struct pst_span span_of(const mbedtls_asn1_buf *buf)
 
 static bool is_dns_name(const mbedtls_x509_sequence *entry)
 {
-	return entry->buf.p && entry->buf.tag == (MBEDTLS_ASN1_CONTEXT_SPECIFIC | MBEDTLS_X509_SAN_DNS_NAME);
+	return entry->buf.p &&
+	       entry->buf.tag == (MBEDTLS_ASN1_CONTEXT_SPECIFIC | MBEDTLS_X509_SAN_DNS_NAME);
 }
 
 static struct pst_span common_name(const mbedtls_x509_crt *certificate)
@@ -104,7 +105,7 @@ static struct pst_span first_name(const mbedtls_x509_crt *certificate)
 	return common_name(certificate);
 }
 
-/* --- the choice of a certificate --------------------------------------------------------------- */
+/* --- the choice of a certificate ------------------------------------------------------------ */
 
 static bool fits_name(const struct pst_tls_mbedtls_context *context, struct pst_span name,
 	const struct pst_tls_mbedtls_pair *pair)
@@ -127,7 +128,7 @@ static struct pst_tls_mbedtls_pair *best_pair(struct pst_tls_mbedtls_context *co
 	for (uint32_t i = 0; i < context->pair_count; i++) {
 		struct pst_tls_mbedtls_pair *pair = &context->pairs[i];
 		int rank = 1 + (pair->kind == PST_TLS_KEY_RSA ? 0 : 1) +
-			(fits_name(context, name, pair) ? 2 : 0);
+			   (fits_name(context, name, pair) ? 2 : 0);
 
 		if (able[pair->kind] && rank > best_rank) {
 			best = pair;
@@ -169,7 +170,7 @@ int pst_tls_mbedtls_choose(mbedtls_ssl_context *ssl)
 			mbedtls_ssl_get_version_number(ssl) == MBEDTLS_SSL_VERSION_TLS1_3
 				? hello.able_13
 				: hello.able_12);
-	/* None the client can check: the first, so that the library refuses with the alert that fits. */
+	/* None the client can check: the library refuses the first with the alert that fits. */
 	if (!best)
 		best = &context->pairs[0];
 	session->key = best->kind;
@@ -177,7 +178,7 @@ int pst_tls_mbedtls_choose(mbedtls_ssl_context *ssl)
 	return mbedtls_ssl_set_hs_own_cert(ssl, &best->chain, &best->key);
 }
 
-/* --- making contexts --------------------------------------------------------------------------- */
+/* --- making contexts ------------------------------------------------------------------------ */
 
 /* The library wants PEM with a NUL behind it. */
 static uint8_t *copy_pem(struct pst_span pem)
@@ -196,7 +197,8 @@ static void forget_pem(uint8_t *text, struct pst_span pem)
 	pst_crypto_mbedtls_free(text);
 }
 
-static const char *parse_certificates(mbedtls_x509_crt *chain, struct pst_span pem, bool some_will_do)
+static const char *parse_certificates(
+	mbedtls_x509_crt *chain, struct pst_span pem, bool some_will_do)
 {
 	uint8_t *text = copy_pem(pem);
 	int ret;
@@ -260,8 +262,8 @@ static const char *check_pair(struct pst_tls_mbedtls_pair *pair)
 
 	if (what)
 		return what;
-	if (mbedtls_pk_check_pair(&pair->chain.pk, &pair->key, mbedtls_psa_get_random,
-		    MBEDTLS_PSA_RANDOM_STATE))
+	if (mbedtls_pk_check_pair(
+		    &pair->chain.pk, &pair->key, mbedtls_psa_get_random, MBEDTLS_PSA_RANDOM_STATE))
 		return "the key does not belong to the certificate";
 	if (mbedtls_x509_crt_check_key_usage(&pair->chain, MBEDTLS_X509_KU_DIGITAL_SIGNATURE) ||
 		mbedtls_x509_crt_check_extended_key_usage(&pair->chain, MBEDTLS_OID_SERVER_AUTH,
@@ -314,11 +316,11 @@ static int set_config(struct context *context, mbedtls_ssl_config *config, int r
 	mbedtls_ssl_conf_ciphersuites(config, context->ciphers);
 	mbedtls_ssl_conf_groups(config, allow && allow->groups ? allow->groups : groups_default);
 	mbedtls_ssl_conf_min_tls_version(config, allow && allow->version_min == 0x0304
-			? MBEDTLS_SSL_VERSION_TLS1_3
-			: MBEDTLS_SSL_VERSION_TLS1_2);
+							 ? MBEDTLS_SSL_VERSION_TLS1_3
+							 : MBEDTLS_SSL_VERSION_TLS1_2);
 	mbedtls_ssl_conf_max_tls_version(config, allow && allow->version_max == 0x0303
-			? MBEDTLS_SSL_VERSION_TLS1_2
-			: MBEDTLS_SSL_VERSION_TLS1_3);
+							 ? MBEDTLS_SSL_VERSION_TLS1_2
+							 : MBEDTLS_SSL_VERSION_TLS1_3);
 	return 0;
 }
 
@@ -472,7 +474,7 @@ int pst_tls_mbedtls_client(struct pst_span ca_bundle, const struct pst_tls_allow
 	return finish(context, account, ret, problem, out);
 }
 
-/* --- describing -------------------------------------------------------------------------------- */
+/* --- describing ----------------------------------------------------------------------------- */
 
 /* Days from 1970-01-01 in the Gregorian calendar; years count from March, so that the leap day is
  * their last. */
@@ -482,7 +484,7 @@ static int64_t days_from_date(int64_t year, int64_t month, int64_t day)
 	int64_t years = month <= 2 ? year - 1 : year;
 
 	return years * 365 + years / 4 - years / 100 + years / 400 + (from_march * 306 + 5) / 10 +
-		day - 1 - 719468;
+	       day - 1 - 719468;
 }
 
 const char *pst_tls_mbedtls_key_text(enum pst_tls_key key)
@@ -507,8 +509,8 @@ void pst_tls_mbedtls_describe(const struct pst_tls_context *head, uint32_t pair_
 	PST_BUG_ON(pair_index >= context->pair_count);
 	*out = (struct pst_tls_certificate_facts){
 		.key = pst_tls_mbedtls_key_text(pair->kind),
-		.not_after_s = days_from_date(to->year, to->mon, to->day) * 86400 + to->hour * 3600 +
-			to->min * 60 + to->sec,
+		.not_after_s = days_from_date(to->year, to->mon, to->day) * 86400 +
+			       to->hour * 3600 + to->min * 60 + to->sec,
 		.covers = covers(&pair->chain, name),
 		.self_signed = pst_span_eq(
 			span_of(&pair->chain.issuer_raw), span_of(&pair->chain.subject_raw)),

@@ -118,8 +118,8 @@ bool pst_tls_hello_look(struct pst_span body, struct pst_tls_hello *out)
 		(!lists.has_signatures || has_any_u16(lists.signatures, signatures_ecdsa,
 						  PST_COUNT(signatures_ecdsa)));
 	rsa = has_any_u16(lists.ciphers, ciphers_rsa, PST_COUNT(ciphers_rsa)) &&
-		(!lists.has_signatures ||
-			has_any_u16(lists.signatures, signatures_rsa, PST_COUNT(signatures_rsa)));
+	      (!lists.has_signatures ||
+		      has_any_u16(lists.signatures, signatures_rsa, PST_COUNT(signatures_rsa)));
 	out->able_12[PST_TLS_KEY_P256] =
 		ecdsa && (!lists.has_groups || has_u16(lists.groups, GROUP_P256));
 	out->able_12[PST_TLS_KEY_P384] =

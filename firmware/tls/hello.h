@@ -19,7 +19,8 @@ enum pst_tls_key {
 };
 
 struct pst_tls_hello {
-	bool able_12[PST_TLS_KEY_COUNT]; /* with TLS 1.2 / 1.3: can check a certificate of that kind */
+	/* Can check a certificate of that kind, with TLS 1.2 and with 1.3. */
+	bool able_12[PST_TLS_KEY_COUNT];
 	bool able_13[PST_TLS_KEY_COUNT];
 };
 

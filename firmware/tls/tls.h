@@ -1,8 +1,8 @@
 /* tls/tls.h - the TLS seam: a pump without I/O
  *
  * Layer: tls (seam). Uses: base. Spec: RFC 8446, RFC 5246, RFC 3207.
- * Implementations: tls_mbedtls; tls_null (frames, no secrets: for tests and simulation). One contract
- * suite runs over both.
+ * Implementations: tls_mbedtls; tls_null (frames, no secrets: for tests and simulation). One
+ * contract suite runs over both.
  * Concept: records come in as a borrowed span and leave into the caller's buffer, plaintext the
  * other way round; who carries them is none of its business, so the same code runs above kernel
  * sockets, lwIP and a simulated wire. The pump keeps no bytes of its own but those of one record:
@@ -52,17 +52,18 @@ enum pst_tls_need {
 /* What the session is. Texts and spans are valid as long as the session. */
 struct pst_tls_facts {
 	const char *version;  /* "TLSv1.3"; NULL before the handshake is done */
-	const char *cipher;   /* as IANA registered it: "TLS_AES_128_GCM_SHA256" (RFC 8314 section 4.3) */
+	const char *cipher;   /* as IANA registered it: "TLS_AES_128_GCM_SHA256" */
 	const char *key;      /* server: of which type our certificate's key was: "P-256", "RSA" */
 	struct pst_span name; /* server: the name the client asked for (SNI), empty if none */
-	bool verified;        /* client: certificate and name, or fingerprint, were good */
-	const char *doubt;    /* client: why not verified, a phrase; NULL if it was, or was not looked at */
-	bool has_peer;        /* client: the two fingerprints are those of the server's certificate */
-	uint8_t certificate_sha256[32];
-	uint8_t key_sha256[32]; /* over its SubjectPublicKeyInfo */
-	const char *failure;    /* a phrase for the log after an error; NULL */
-	uint64_t used_bytes;    /* memory it holds now, and the most it ever did */
+	const char *failure;  /* a phrase for the log after an error; NULL */
+	uint64_t used_bytes;  /* memory it holds now, and the most it ever did */
 	uint64_t peak_bytes;
+	/* Of a client, about the server's certificate. */
+	bool verified;     /* it and the name in it, or a fingerprint, were good */
+	const char *doubt; /* why not verified, a phrase; NULL if it was, or was not looked at */
+	bool has_peer;     /* the fingerprints are known: of it, and of its SubjectPublicKeyInfo */
+	uint8_t certificate_sha256[32];
+	uint8_t key_sha256[32];
 };
 
 struct pst_tls_ops {
@@ -73,13 +74,14 @@ struct pst_tls_ops {
 	/* Decrypt at most one record, or give the rest of the last one.
 	 *  in   size: at least 1
 	 *  ret  > 0 bytes of plaintext in area
-	 *       0: all of `in` was taken and there is no whole record; or, if bytes are left in `in`,
-	 *          `out` has no room for what must be answered: flush it, then call again
+	 *       0: all of `in` was taken and there is no whole record; or, if bytes are left
+	 *          in it, `out` has no room for an answer: flush it, then call again
 	 *       -PST_E_CLOSED: close_notify; what is left in `in` came behind it
 	 *       -PST_E_NOMEM | -PST_E_PROTO: a record was cut, forged or out of place */
 	int64_t (*read)(struct pst_tls *tls, struct pst_tls_wire *wire, void *area, uint32_t size);
 	/* Encrypt as much as fits into `out`, in whole records.
-	 *  ret  >= 0 bytes of `plain` taken; 0 if `out` has no room for a record | -PST_E_NOMEM, ... */
+	 *  ret  >= 0 bytes of `plain` taken; 0 if `out` has no room for a record
+	 *       -PST_E_NOMEM | the error that ended the session */
 	int64_t (*write)(struct pst_tls *tls, struct pst_span plain, struct pst_buf *out);
 	/* Say close_notify: nothing more will be written; reading goes on. Saying it twice is once.
 	 *  ret  true: it is in `out` | false: no room; flush and call again */
@@ -97,7 +99,7 @@ struct pst_tls {
 /* How a client judges the server's certificate. */
 enum pst_tls_verify {
 	PST_TLS_VERIFY_NONE, /* not at all */
-	PST_TLS_VERIFY_LOOK, /* by the CAs of the context and the name; the facts say what was found */
+	PST_TLS_VERIFY_LOOK, /* by the CAs of the context and the name; told in the facts only */
 	PST_TLS_VERIFY_CA,   /* the same, and the handshake fails if it is not good */
 	PST_TLS_VERIFY_PIN,  /* SHA-256 of the certificate or of its key must be among the pins */
 };

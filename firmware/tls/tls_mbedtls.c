@@ -1,11 +1,11 @@
 /* tls/tls_mbedtls.c - one session of mbedTLS, as a pump
  *
- * The library reads and writes through two callbacks; here they see the caller's span and buffer for
- * the time of one call. It takes from the span exactly what the record at hand wants, so no buffer of
- * ours stands between, and what follows a record remains the caller's.
+ * The library reads and writes through two callbacks; here they see the caller's span and buffer
+ * for the time of one call. It takes from the span exactly what the record at hand wants, so no
+ * buffer of ours stands between, and what follows a record remains the caller's.
  *
- * Every entry charges the session's account and leaves with the record buffers given back, as far as
- * nothing is in them (buffers_mbedtls.c). During the handshake they stay: the library looks back
+ * Every entry charges the session's account and leaves with the record buffers given back, as far
+ * as nothing is in them (buffers_mbedtls.c). During the handshake they stay: the library looks back
  * into them.
  */
 #include <string.h>
@@ -27,7 +27,7 @@ static struct pst_tls_mbedtls *session_of(const struct pst_tls *tls)
 	return PST_CONTAINER(tls, struct pst_tls_mbedtls, tls);
 }
 
-/* --- in and out of the library ----------------------------------------------------------------- */
+/* --- in and out of the library -------------------------------------------------------------- */
 
 static int wire_recv(void *self, unsigned char *at, size_t len)
 {
@@ -90,7 +90,7 @@ static bool flush(struct pst_tls_mbedtls *session)
 	return !pst_tls_mbedtls_is_blocked(session);
 }
 
-/* --- the handshake ----------------------------------------------------------------------------- */
+/* --- the handshake -------------------------------------------------------------------------- */
 
 /* The chain the server sent has been judged; it would stay for as long as the session. */
 static void drop_peer_chain(mbedtls_ssl_context *ssl)
@@ -217,7 +217,7 @@ static int session_handshake(struct pst_tls *tls, struct pst_tls_wire *wire)
 	return ret;
 }
 
-/* --- plaintext --------------------------------------------------------------------------------- */
+/* --- plaintext ------------------------------------------------------------------------------ */
 
 static int64_t read_some(struct pst_tls_mbedtls *session, void *area, uint32_t size)
 {
@@ -320,7 +320,7 @@ static bool session_finish(struct pst_tls *tls, struct pst_buf *out)
 	return said;
 }
 
-/* --- facts ------------------------------------------------------------------------------------- */
+/* --- facts ---------------------------------------------------------------------------------- */
 
 static const char *cipher_text(int id)
 {
@@ -429,7 +429,8 @@ static const char *failure_text(const struct pst_tls_mbedtls *session)
 	if (session->error == PST_E_NOMEM)
 		return "out of memory";
 	if (session->cause == MBEDTLS_ERR_SSL_FATAL_ALERT_MESSAGE)
-		return phrase_of(alerts, PST_COUNT(alerts), session->alert, "peer's alert: another");
+		return phrase_of(
+			alerts, PST_COUNT(alerts), session->alert, "peer's alert: another");
 	return phrase_of(causes, PST_COUNT(causes), session->cause, "the handshake went wrong");
 }
 
@@ -442,9 +443,8 @@ static const char *doubt_text(uint32_t flags)
 	return "it cannot be verified";
 }
 
-static void expect_facts(
-	const struct pst_tls_mbedtls *session, const struct pst_tls_mbedtls_expect *expect,
-	struct pst_tls_facts *out)
+static void expect_facts(const struct pst_tls_mbedtls *session,
+	const struct pst_tls_mbedtls_expect *expect, struct pst_tls_facts *out)
 {
 	out->has_peer = expect->has_peer;
 	if (!expect->has_peer)
@@ -472,17 +472,17 @@ static void session_facts(const struct pst_tls *tls, struct pst_tls_facts *out)
 	if (session->has_key)
 		out->key = pst_tls_mbedtls_key_text(session->key);
 	if (session->is_done) {
-		out->version = mbedtls_ssl_get_version_number(&session->ssl) ==
-					       MBEDTLS_SSL_VERSION_TLS1_3
-			? "TLSv1.3"
-			: "TLSv1.2";
+		out->version =
+			mbedtls_ssl_get_version_number(&session->ssl) == MBEDTLS_SSL_VERSION_TLS1_3
+				? "TLSv1.3"
+				: "TLSv1.2";
 		out->cipher = cipher_text(mbedtls_ssl_get_ciphersuite_id_from_ssl(&session->ssl));
 	}
 	if (session->expect)
 		expect_facts(session, session->expect, out);
 }
 
-/* --- opening and closing ----------------------------------------------------------------------- */
+/* --- opening and closing -------------------------------------------------------------------- */
 
 static void session_close(struct pst_tls *tls)
 {
@@ -508,7 +508,8 @@ static const struct pst_tls_ops session_ops = {
 	.close = session_close,
 };
 
-static bool can_expect(const struct pst_tls_mbedtls_context *context, const struct pst_tls_peer *peer)
+static bool can_expect(
+	const struct pst_tls_mbedtls_context *context, const struct pst_tls_peer *peer)
 {
 	if (peer->name.len > PST_TLS_NAME_BYTES_MAX || peer->pin_count > PST_TLS_PINS_MAX ||
 		pst_span_find(peer->name, 0) >= 0)
@@ -531,7 +532,8 @@ static int set_name(struct pst_tls_mbedtls *session, struct pst_span name)
 
 	if (name.len > 0)
 		memcpy(text, name.at, name.len);
-	return mbedtls_ssl_set_hostname(&session->ssl, name.len > 0 ? text : NULL) ? -PST_E_NOMEM : 0;
+	return mbedtls_ssl_set_hostname(&session->ssl, name.len > 0 ? text : NULL) ? -PST_E_NOMEM
+										   : 0;
 }
 
 static int set_expect(struct pst_tls_mbedtls *session, const struct pst_tls_peer *peer)

@@ -2,14 +2,14 @@
  *
  * Layer: tls (adapter). Uses: crypto (whose environment must be open), base, mbedTLS 3.6.
  * Concept: ephemeral key exchange and AEAD only: X25519, P-256, P-384 (for those who have nothing
- * else); AES-GCM and ChaCha20. No tickets, no resumption, no renegotiation. A server picks among its
- * certificates by the name the client asks for and by what the client can check, ECDSA first.
+ * else); AES-GCM and ChaCha20. No tickets, no resumption, no renegotiation. A server picks among
+ * its certificates by the name the client asks for and by what the client can check, ECDSA first.
  * A client that offers ALPN must offer "smtp" (RFC 7301): else it believes to speak to something
  * else, and is refused.
  * Memory: from the crypto environment; a context and a session each have an account there
  * (crypto/crypto_mbedtls.h). A session's is bounded: by PST_TLS_HANDSHAKE_BYTES until the handshake
- * is over, by PST_TLS_SESSION_BYTES from then on. PST_TLS_IDLE_BYTES is what it holds while no record
- * is half received or half sent; the contract suite sees to that.
+ * is over, by PST_TLS_SESSION_BYTES from then on. PST_TLS_IDLE_BYTES is what it holds at most while
+ * no record is half received or half sent; the contract suite sees to that.
  */
 #ifndef PST_TLS_TLS_MBEDTLS_H
 #define PST_TLS_TLS_MBEDTLS_H
@@ -49,7 +49,8 @@ int pst_tls_mbedtls_server(const struct pst_tls_pair *pairs, uint32_t pair_count
 	struct pst_tls_context **out) PST_MUST_CHECK;
 
 /* A context of clients, held once for the caller.
- *  in   ca_bundle: PEM certificates; those that mbedTLS does not understand are skipped; may be empty
+ *  in   ca_bundle: PEM certificates, of which those that mbedTLS does not understand are skipped;
+ *                  may be empty
  *  ret  0 | -PST_E_NOMEM | -PST_E_SYNTAX: not one certificate in the bundle; problem tells */
 int pst_tls_mbedtls_client(struct pst_span ca_bundle, const struct pst_tls_allow *allow,
 	struct pst_tls_problem *problem, struct pst_tls_context **out) PST_MUST_CHECK;

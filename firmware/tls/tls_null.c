@@ -76,8 +76,8 @@ static uint32_t checksum(uint32_t count, uint8_t type, struct pst_span body)
 	return sum;
 }
 
-static bool put_frame(struct session *session, enum type type, struct pst_span body,
-	struct pst_buf *out)
+static bool put_frame(
+	struct session *session, enum type type, struct pst_span body, struct pst_buf *out)
 {
 	uint32_t sum = checksum(session->out_count, (uint8_t)type, body);
 	const uint8_t head[HEAD_BYTES] = {(uint8_t)type, (uint8_t)(body.len >> 8),
@@ -242,8 +242,8 @@ static int64_t session_write(struct pst_tls *tls, struct pst_span plain, struct 
 		return -session->error;
 	PST_BUG_ON(session->state != DONE || session->is_finished);
 	while (plain.len > 0 && pst_buf_room(out) > HEAD_BYTES) {
-		uint32_t len = PST_MIN(plain.len, PST_MIN(pst_buf_room(out) - HEAD_BYTES,
-							  (uint32_t)PST_TLS_NULL_BODY_MAX));
+		uint32_t len = PST_MIN(plain.len,
+			PST_MIN(pst_buf_room(out) - HEAD_BYTES, (uint32_t)PST_TLS_NULL_BODY_MAX));
 
 		put_frame(session, DATA, pst_span_sub(plain, 0, len), out);
 		plain = pst_span_sub(plain, len, plain.len);

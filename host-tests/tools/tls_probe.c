@@ -1,6 +1,6 @@
 /* tls_probe - the mbedTLS adapter over plain sockets, to meet foreign implementations; and figures
  *
- *   tls_probe serve CERT,KEY...                an echo server on a free port of the loopback: prints
+ *   tls_probe serve CERT,KEY...                an echo server on a free port of the loopback: says
  *                                              "ready PORT", then a line per connection
  *   tls_probe connect PORT [OPTION]...         sends its stdin, prints what comes back
  *       --name NAME  --verify none|look|ca|pin  --ca FILE  --pin HEX...  --tls 1.2|1.3
@@ -80,7 +80,7 @@ static struct pst_tls_pair read_pair(char *paths)
 	return (struct pst_tls_pair){read_file(paths), read_file(comma + 1)};
 }
 
-/* --- one connection over a socket -------------------------------------------------------------- */
+/* --- one connection over a socket ----------------------------------------------------------- */
 
 struct conn {
 	int fd;
@@ -181,7 +181,8 @@ static void say_facts(const struct conn *conn)
 	struct pst_tls_facts facts;
 
 	conn->tls->ops->facts(conn->tls, &facts);
-	printf("tls version=%s cipher=%s key=%s name=%.*s verified=%d doubt=\"%s\" failure=\"%s\"\n",
+	printf("tls version=%s cipher=%s key=%s name=%.*s verified=%d doubt=\"%s\" "
+	       "failure=\"%s\"\n",
 		facts.version ? facts.version : "none", facts.cipher ? facts.cipher : "none",
 		facts.key ? facts.key : "none", (int)facts.name.len,
 		facts.name.len ? (const char *)facts.name.at : "", facts.verified,
@@ -189,8 +190,8 @@ static void say_facts(const struct conn *conn)
 	fflush(stdout);
 }
 
-static void conn_open(struct conn *conn, int fd, struct pst_tls_context *context,
-	const struct pst_tls_peer *peer)
+static void conn_open(
+	struct conn *conn, int fd, struct pst_tls_context *context, const struct pst_tls_peer *peer)
 {
 	conn->fd = fd;
 	conn->ended = false;
@@ -208,7 +209,7 @@ static void conn_close(struct conn *conn)
 	close(conn->fd);
 }
 
-/* --- serve ------------------------------------------------------------------------------------- */
+/* --- serve ---------------------------------------------------------------------------------- */
 
 static void echo(int fd, struct pst_tls_context *context)
 {
@@ -270,7 +271,7 @@ static struct pst_tls_context *server_context(struct pst_tls_pair *pairs, uint32
 	return context;
 }
 
-/* --- connect ----------------------------------------------------------------------------------- */
+/* --- connect -------------------------------------------------------------------------------- */
 
 struct wish {
 	struct pst_tls_peer peer;
@@ -377,7 +378,7 @@ static int connect_to(const char *port, int argc, char **argv)
 	return ret == PST_TLS_DONE ? 0 : 1;
 }
 
-/* --- self-signed ------------------------------------------------------------------------------- */
+/* --- self-signed ---------------------------------------------------------------------------- */
 
 static int self_signed(const char *name, const char *path)
 {
@@ -397,20 +398,20 @@ static int self_signed(const char *name, const char *path)
 	return fclose(file) ? 1 : 0;
 }
 
-/* --- figures ----------------------------------------------------------------------------------- */
+/* --- figures -------------------------------------------------------------------------------- */
 
 struct side {
 	struct pst_tls *tls;
 	struct pst_buf in, out;
 	uint8_t in_area[32768], out_area[32768];
-	uint64_t ns;      /* of the handshake at hand */
-	uint64_t best_ns; /* the least of all: the others were disturbed */
+	uint64_t ns;			/* of the handshake at hand */
+	uint64_t best_ns;		/* the least of all: the others were disturbed */
 	uint64_t step_ns, best_step_ns; /* its longest call, the same */
 	int need;
 };
 
-static void side_open(struct side *side, struct pst_tls_context *context,
-	const struct pst_tls_peer *peer)
+static void side_open(
+	struct side *side, struct pst_tls_context *context, const struct pst_tls_peer *peer)
 {
 	uint64_t from = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 
@@ -513,9 +514,9 @@ static void measure(struct pst_tls_pair pair, const char *key, uint16_t version,
 	pst_tls_context_drop(servers);
 	printf("TLS 1.%d %-5s %-6s | server %5lu us, longest step %5lu us, peak %5lu B, idle %4lu B"
 	       " | client %5lu us, longest step %5lu us, peak %5lu B, idle %4lu B\n",
-		version - 0x0301, key, group_name, server.best_ns / 1000, server.best_step_ns / 1000,
-		server_peak, server_idle, client.best_ns / 1000, client.best_step_ns / 1000,
-		client_peak, client_idle);
+		version - 0x0301, key, group_name, server.best_ns / 1000,
+		server.best_step_ns / 1000, server_peak, server_idle, client.best_ns / 1000,
+		client.best_step_ns / 1000, client_peak, client_idle);
 }
 
 static void measure_bulk(struct pst_tls_pair pair, uint16_t cipher, const char *name)
@@ -613,7 +614,8 @@ static int run(int argc, char **argv)
 		return self_signed(argv[2], argv[3]);
 	if (argc > 2 && strcmp(argv[1], "figures") == 0)
 		return figures(argc - 2, argv + 2);
-	die("usage", "serve CERT,KEY... | connect PORT ... | self-signed NAME FILE | figures CERT,KEY...");
+	die("usage", "serve CERT,KEY... | connect PORT ... | self-signed NAME FILE | figures "
+		     "CERT,KEY...");
 }
 
 int main(int argc, char **argv)

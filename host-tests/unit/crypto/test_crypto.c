@@ -56,7 +56,7 @@ static int close_world(void **state)
 	return 0;
 }
 
-/* --- the seam ---------------------------------------------------------------------------------- */
+/* --- the seam ------------------------------------------------------------------------------- */
 
 struct digest {
 	const char *text;
@@ -67,17 +67,17 @@ struct digest {
 /* FIPS 180-2, appendix B; RFC 6234 section 8.5 */
 static const struct digest digests[] = {
 	{"", 1,
-		{0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9,
-			0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b,
-			0x78, 0x52, 0xb8, 0x55}},
+		{0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f,
+			0xb9, 0x24, 0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95,
+			0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55}},
 	{"abc", 1,
-		{0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22,
-			0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61,
-			0xf2, 0x00, 0x15, 0xad}},
+		{0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf, 0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae,
+			0x22, 0x23, 0xb0, 0x03, 0x61, 0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10,
+			0xff, 0x61, 0xf2, 0x00, 0x15, 0xad}},
 	{"a", 1000000,
-		{0xcd, 0xc7, 0x6e, 0x5c, 0x99, 0x14, 0xfb, 0x92, 0x81, 0xa1, 0xc7, 0xe2, 0x84, 0xd7, 0x3e,
-			0x67, 0xf1, 0x80, 0x9a, 0x48, 0xa4, 0x97, 0x20, 0x0e, 0x04, 0x6d, 0x39, 0xcc,
-			0xc7, 0x11, 0x2c, 0xd0}},
+		{0xcd, 0xc7, 0x6e, 0x5c, 0x99, 0x14, 0xfb, 0x92, 0x81, 0xa1, 0xc7, 0xe2, 0x84, 0xd7,
+			0x3e, 0x67, 0xf1, 0x80, 0x9a, 0x48, 0xa4, 0x97, 0x20, 0x0e, 0x04, 0x6d,
+			0x39, 0xcc, 0xc7, 0x11, 0x2c, 0xd0}},
 };
 
 static void hashes_are_right(void **state)
@@ -114,8 +114,8 @@ static void a_hash_may_come_in_pieces(void **state)
 		crypto->sha256_begin(crypto, &hash);
 		crypto->sha256_add(crypto, &hash, (struct pst_span){text, cut});
 		crypto->sha256_add(crypto, &forgotten, (struct pst_span){text, cut});
-		crypto->sha256_add(crypto, &hash,
-			(struct pst_span){text + cut, (uint32_t)sizeof(text) - cut});
+		crypto->sha256_add(
+			crypto, &hash, (struct pst_span){text + cut, (uint32_t)sizeof(text) - cut});
 		crypto->sha256_end(crypto, &hash, pieces);
 		assert_memory_equal(whole, pieces, 32);
 	}
@@ -153,7 +153,7 @@ static void randomness_is_the_seams(void **state)
 	assert_memory_equal(theirs, ours, sizeof(ours));
 }
 
-/* --- accounts ---------------------------------------------------------------------------------- */
+/* --- accounts ------------------------------------------------------------------------------- */
 
 static void blocks_belong_to_their_account(void **state)
 {
@@ -248,7 +248,7 @@ static void want_of_memory_is_said(void **state)
 	pst_crypto_mbedtls_account_close(account);
 }
 
-/* --- opening ----------------------------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------------------------- */
 
 static void opening_survives_want_of_memory(void **state)
 {
@@ -280,7 +280,7 @@ static void it_is_opened_once(void **state)
 	check_bug((void)!pst_crypto_mbedtls_open(&world.env));
 }
 
-/* --- a certificate of our own ------------------------------------------------------------------ */
+/* --- a certificate of our own --------------------------------------------------------------- */
 
 struct pems {
 	struct pst_buf key, certificate;
@@ -316,7 +316,8 @@ static void a_certificate_is_made(void **state)
 
 static void not_every_name_gets_one(void **state)
 {
-	static const char *const names[] = {"", "mx.example.org,O=Evil", "mx example", "mx\"", "a/b"};
+	static const char *const names[] = {
+		"", "mx.example.org,O=Evil", "mx example", "mx\"", "a/b"};
 	struct pems pems;
 	uint8_t host[254];
 

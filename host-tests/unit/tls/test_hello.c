@@ -50,7 +50,7 @@ static struct pst_span make(struct maker *maker, const uint16_t *ciphers, const 
 	put_list(buf, ciphers);
 	assert_int_equal(pst_buf_put(buf, PST_SPAN("\x01\x00")), 0);
 	bytes += (groups ? 4 + list_bytes(groups) : 0) +
-		(signatures ? 4 + list_bytes(signatures) : 0);
+		 (signatures ? 4 + list_bytes(signatures) : 0);
 	put_u16(buf, bytes);
 	assert_int_equal(pst_buf_put(buf, PST_SPAN("\x0a\x0a\x00\x01\x00")), 0);
 	if (groups) {
@@ -75,7 +75,10 @@ struct row {
 	const char *able_13;
 };
 
-#define NONE {0xffff}
+#define NONE                                                                                       \
+	{                                                                                          \
+		0xffff                                                                             \
+	}
 
 static const struct row rows[] = {
 	{"all", {0x1301, 0xc02b, 0xc02f}, {0x001d, 0x0017, 0x0018},
@@ -113,9 +116,9 @@ static void lists_are_read(void **state)
 		const struct row *row = &rows[i];
 		struct pst_tls_hello hello;
 		struct maker maker;
-		struct pst_span body = make(&maker, row->ciphers,
-			row->groups[0] == 0xffff ? NULL : row->groups,
-			row->signatures[0] == 0xffff ? NULL : row->signatures);
+		struct pst_span body =
+			make(&maker, row->ciphers, row->groups[0] == 0xffff ? NULL : row->groups,
+				row->signatures[0] == 0xffff ? NULL : row->signatures);
 
 		assert_true(pst_tls_hello_look(body, &hello));
 		check_able(row->what, hello.able_12, row->able_12);
@@ -139,8 +142,7 @@ static void a_cut_hello_is_none(void **state)
 {
 	struct pst_tls_hello hello;
 	struct maker maker;
-	struct pst_span body =
-		make(&maker, rows[0].ciphers, rows[0].groups, rows[0].signatures);
+	struct pst_span body = make(&maker, rows[0].ciphers, rows[0].groups, rows[0].signatures);
 
 	(void)state;
 	for (uint32_t len = 0; len < body.len; len++) {

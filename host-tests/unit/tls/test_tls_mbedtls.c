@@ -10,8 +10,8 @@ static struct end client, server;
 
 static const struct pst_tls_peer anybody;
 
-static struct pst_tls_context *server_with(const struct pst_tls_pair *pairs, uint32_t count,
-	const struct pst_tls_allow *allow)
+static struct pst_tls_context *server_with(
+	const struct pst_tls_pair *pairs, uint32_t count, const struct pst_tls_allow *allow)
 {
 	struct pst_tls_problem problem;
 	struct pst_tls_context *context = NULL;
@@ -21,7 +21,8 @@ static struct pst_tls_context *server_with(const struct pst_tls_pair *pairs, uin
 	return context;
 }
 
-static struct pst_tls_context *client_with(struct pst_span bundle, const struct pst_tls_allow *allow)
+static struct pst_tls_context *client_with(
+	struct pst_span bundle, const struct pst_tls_allow *allow)
 {
 	struct pst_tls_problem problem;
 	struct pst_tls_context *context = NULL;
@@ -56,7 +57,7 @@ static struct pst_span join(uint8_t *area, struct pst_span a, struct pst_span b)
 	return (struct pst_span){area, a.len + b.len};
 }
 
-/* --- what can be negotiated -------------------------------------------------------------------- */
+/* --- what can be negotiated ----------------------------------------------------------------- */
 
 struct cipher {
 	uint16_t id;
@@ -80,8 +81,8 @@ static const struct cipher ciphers[] = {
 	{0xcca8, 0x0303, true, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"},
 };
 
-static void try_combination(const struct cipher *cipher, uint16_t group, struct pst_tls_pair pair,
-	const char *key)
+static void try_combination(
+	const struct cipher *cipher, uint16_t group, struct pst_tls_pair pair, const char *key)
 {
 	const uint16_t cipher_list[] = {cipher->id, 0}, group_list[] = {group, P256, P384, 0};
 	const struct pst_tls_allow allow = {
@@ -89,7 +90,8 @@ static void try_combination(const struct cipher *cipher, uint16_t group, struct 
 	struct pst_tls_facts facts;
 
 	world_open(&world, 1);
-	if (!connect_both(client_with(PST_SPAN_NONE, &allow), server_with(&pair, 1, NULL), &anybody)) {
+	if (!connect_both(
+		    client_with(PST_SPAN_NONE, &allow), server_with(&pair, 1, NULL), &anybody)) {
 		print_error("%s, group %04x, %s: %s\n", cipher->text, group, key,
 			end_facts(&server).failure);
 		fail();
@@ -167,8 +169,7 @@ static void nothing_in_common_is_an_error(void **state)
 	assert_false(connect_both(
 		client_with(PST_SPAN_NONE, &one), server_with(&pair, 1, &other), &anybody));
 	assert_int_equal(server.need, -PST_E_PROTO);
-	assert_string_equal(
-		end_facts(&server).failure, "no cipher, group or signature in common");
+	assert_string_equal(end_facts(&server).failure, "no cipher, group or signature in common");
 	assert_string_equal(end_facts(&client).failure, "peer's alert: handshake_failure");
 	disconnect();
 	world_close(&world);
@@ -190,7 +191,7 @@ static void versions_apart_are_an_error(void **state)
 	world_close(&world);
 }
 
-/* --- strangers --------------------------------------------------------------------------------- */
+/* --- strangers ------------------------------------------------------------------------------ */
 
 struct stranger {
 	const char *what;
@@ -287,8 +288,8 @@ static void try_alpn(struct pst_span extension, uint16_t version, bool good)
 	assert_int_equal(pst_buf_span(&server.out).at[0], good ? 22 : 21);
 	if (!good) {
 		assert_int_equal(pst_buf_span(&server.out).at[6], 120);
-		assert_string_equal(end_facts(&server).failure,
-			"the client asks for another protocol (ALPN)");
+		assert_string_equal(
+			end_facts(&server).failure, "the client asks for another protocol (ALPN)");
 	}
 	disconnect();
 	world_close(&world);
@@ -300,14 +301,15 @@ static void another_protocol_is_refused(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < PST_COUNT(versions); i++) {
-		try_alpn(PST_SPAN("\x00\x10\x00\x0e\x00\x0c\x02h2\x08http/1.1"), versions[i], false);
+		try_alpn(
+			PST_SPAN("\x00\x10\x00\x0e\x00\x0c\x02h2\x08http/1.1"), versions[i], false);
 		try_alpn(PST_SPAN("\x00\x10\x00\x07\x00\x05\x04imap"), versions[i], false);
 		try_alpn(PST_SPAN("\x00\x10\x00\x07\x00\x05\x04smtp"), versions[i], true);
 		try_alpn(PST_SPAN("\x00\x10\x00\x0a\x00\x08\x02h2\x04smtp"), versions[i], true);
 	}
 }
 
-/* --- the choice of a certificate --------------------------------------------------------------- */
+/* --- the choice of a certificate ------------------------------------------------------------ */
 
 struct choice {
 	const char *name;
@@ -344,9 +346,9 @@ static void the_certificate_fits_the_client(void **state)
 		struct pst_tls_peer peer = {.name = pst_span_text(choices[i].name)};
 
 		world_open(&world, 1);
-		assert_true(connect_both(
-			client_with(PST_SPAN_NONE, choices[i].cipher ? &allow : NULL),
-			server_with(pairs, PST_COUNT(pairs), NULL), &peer));
+		assert_true(
+			connect_both(client_with(PST_SPAN_NONE, choices[i].cipher ? &allow : NULL),
+				server_with(pairs, PST_COUNT(pairs), NULL), &peer));
 		assert_string_equal(end_facts(&server).key, choices[i].key);
 		check_span(end_facts(&server).name, choices[i].name);
 		disconnect();
@@ -369,7 +371,7 @@ static void a_client_that_can_use_none_is_refused(void **state)
 	world_close(&world);
 }
 
-/* --- verification ------------------------------------------------------------------------------ */
+/* --- verification --------------------------------------------------------------------------- */
 
 struct verification {
 	const char *what;
@@ -394,12 +396,12 @@ enum { GOOD, RSA_GOOD, EXPIRED, CHAINED, UNCHAINED, CN_ONLY };
 static const struct verification verifications[] = {
 	{"good", MX, PST_TLS_VERIFY_CA, GOOD, 1, WALL_S, NULL, NULL, true},
 	{"good, RSA", MX, PST_TLS_VERIFY_CA, RSA_GOOD, 1, WALL_S, NULL, NULL, true},
-	{"good, chain", PST_SPAN("mx.example.net"), PST_TLS_VERIFY_CA, CHAINED, 1, WALL_S, NULL, NULL,
-		true},
+	{"good, chain", PST_SPAN("mx.example.net"), PST_TLS_VERIFY_CA, CHAINED, 1, WALL_S, NULL,
+		NULL, true},
 	{"wildcard", PST_SPAN("x.wild.example"), PST_TLS_VERIFY_CA, CHAINED, 1, WALL_S, NULL, NULL,
 		true},
-	{"common name", PST_SPAN("old.example.org"), PST_TLS_VERIFY_CA, CN_ONLY, 1, WALL_S, NULL, NULL,
-		true},
+	{"common name", PST_SPAN("old.example.org"), PST_TLS_VERIFY_CA, CN_ONLY, 1, WALL_S, NULL,
+		NULL, true},
 	{"chain is missing", PST_SPAN("mx.example.net"), PST_TLS_VERIFY_CA, UNCHAINED, 1, WALL_S,
 		REFUSED, "nobody we trust has signed it", false},
 	{"another name", PST_SPAN("mail.example.org"), PST_TLS_VERIFY_CA, GOOD, 1, WALL_S, REFUSED,
@@ -407,7 +409,8 @@ static const struct verification verifications[] = {
 	{"another CA", MX, PST_TLS_VERIFY_CA, GOOD, 2, WALL_S, REFUSED,
 		"nobody we trust has signed it", false},
 	{"expired", MX, PST_TLS_VERIFY_CA, EXPIRED, 1, WALL_S, REFUSED, "it has expired", false},
-	{"all expired", MX, PST_TLS_VERIFY_CA, GOOD, 1, YEAR_2037, REFUSED, "it has expired", false},
+	{"all expired", MX, PST_TLS_VERIFY_CA, GOOD, 1, YEAR_2037, REFUSED, "it has expired",
+		false},
 	{"no clock yet", MX, PST_TLS_VERIFY_CA, EXPIRED, 1, YEAR_1970, NULL, NULL, true},
 	{"no clock yet", MX, PST_TLS_VERIFY_CA, GOOD, 1, YEAR_2025, NULL, NULL, true},
 	{"look: good", MX, PST_TLS_VERIFY_LOOK, GOOD, 1, WALL_S, NULL, NULL, true},
@@ -417,7 +420,8 @@ static const struct verification verifications[] = {
 		"it is made out to another name", false},
 	{"look: no name", PST_SPAN_NONE, PST_TLS_VERIFY_LOOK, GOOD, 1, WALL_S, NULL,
 		"there is no name to compare it with", false},
-	{"look: expired", MX, PST_TLS_VERIFY_LOOK, EXPIRED, 1, WALL_S, NULL, "it has expired", false},
+	{"look: expired", MX, PST_TLS_VERIFY_LOOK, EXPIRED, 1, WALL_S, NULL, "it has expired",
+		false},
 	{"none", MX, PST_TLS_VERIFY_NONE, EXPIRED, 2, WALL_S, NULL, NULL, false},
 };
 
@@ -431,9 +435,9 @@ static void try_verification(const struct verification *row, uint16_t version)
 		[CHAINED] = PAIR(p384),
 		[UNCHAINED] = PAIR(p384),
 		[CN_ONLY] = PAIR(cn)};
-	struct pst_span trust = row->trust == 0 ? PST_SPAN_NONE
-		: row->trust == 1		? PEM(ca_certificate)
-						: PEM(other_ca_certificate);
+	struct pst_span trust = row->trust == 0	  ? PST_SPAN_NONE
+				: row->trust == 1 ? PEM(ca_certificate)
+						  : PEM(other_ca_certificate);
 	struct pst_tls_peer peer = {.name = row->name, .verify = row->verify};
 	struct pst_tls_facts facts;
 	bool done;
@@ -572,7 +576,7 @@ static void what_cannot_be_expected_is_refused(void **state)
 	world_close(&world);
 }
 
-/* --- contexts ---------------------------------------------------------------------------------- */
+/* --- contexts ------------------------------------------------------------------------------- */
 
 struct trouble {
 	struct pst_tls_pair pair;
@@ -585,13 +589,18 @@ static void a_bad_pair_is_named(void **state)
 	const struct trouble troubles[] = {
 		{{PST_SPAN("no PEM"), PEM(p256_key)}, "no certificate in PEM form is in it"},
 		{{PST_SPAN_NONE, PEM(p256_key)}, "no certificate in PEM form is in it"},
-		{{PEM(p256_certificate), PEM(p256_certificate)}, "no private key in PEM form is in it"},
+		{{PEM(p256_certificate), PEM(p256_certificate)},
+			"no private key in PEM form is in it"},
 		{{PEM(p256_certificate), PEM(locked_key)},
 			"the key is encrypted; a server needs it without a passphrase"},
-		{{PEM(p256_certificate), PEM(p384_key)}, "the key does not belong to the certificate"},
-		{{PEM(p256_certificate), PEM(cn_key)}, "the key does not belong to the certificate"},
-		{{PEM(p256_certificate), PEM(rsa_key)}, "the key does not belong to the certificate"},
-		{{PEM(rsa_certificate), PEM(p256_key)}, "the key does not belong to the certificate"},
+		{{PEM(p256_certificate), PEM(p384_key)},
+			"the key does not belong to the certificate"},
+		{{PEM(p256_certificate), PEM(cn_key)},
+			"the key does not belong to the certificate"},
+		{{PEM(p256_certificate), PEM(rsa_key)},
+			"the key does not belong to the certificate"},
+		{{PEM(rsa_certificate), PEM(p256_key)},
+			"the key does not belong to the certificate"},
 		{PAIR(client_only), "the certificate is not meant for servers (key usage)"},
 		{PAIR(short), "the RSA key is shorter than 2048 bits"},
 		{PAIR(p521), "no certificate in PEM form is in it"},
@@ -618,8 +627,8 @@ static void a_bad_pair_is_named(void **state)
 			memset(broken + sizeof(pem_p256_certificate) - 1 + 80, 'A', 12);
 		}
 		world_open(&world, 1);
-		assert_int_equal(pst_tls_mbedtls_server(pairs, 2, NULL, &problem, &context),
-			-PST_E_SYNTAX);
+		assert_int_equal(
+			pst_tls_mbedtls_server(pairs, 2, NULL, &problem, &context), -PST_E_SYNTAX);
 		assert_null(context);
 		assert_int_equal(problem.pair_index, 1);
 		assert_string_equal(problem.what, troubles[i].what);
@@ -642,8 +651,8 @@ static void a_long_chain_goes_through(void **state)
 			.version_min = versions[i], .version_max = versions[i]};
 
 		world_open(&world, 1);
-		assert_true(connect_both(client_with(PST_SPAN_NONE, &allow),
-			server_with(&pair, 1, NULL), &anybody));
+		assert_true(connect_both(
+			client_with(PST_SPAN_NONE, &allow), server_with(&pair, 1, NULL), &anybody));
 		assert_true(server.sent_count > 6500);
 		assert_true(end_facts(&client).peak_bytes <= PST_TLS_HANDSHAKE_BYTES);
 		assert_true(end_facts(&server).peak_bytes <= PST_TLS_HANDSHAKE_BYTES);
@@ -683,8 +692,8 @@ static void a_bundle_may_hold_more_than_we_understand(void **state)
 	assert_int_equal(pst_tls_mbedtls_client(PEM(p521_certificate), NULL, &problem, &context),
 		-PST_E_SYNTAX);
 	assert_string_equal(problem.what, "no certificate in PEM form is in it");
-	assert_int_equal(pst_tls_mbedtls_client(PST_SPAN("x"), NULL, &problem, &context),
-		-PST_E_SYNTAX);
+	assert_int_equal(
+		pst_tls_mbedtls_client(PST_SPAN("x"), NULL, &problem, &context), -PST_E_SYNTAX);
 	assert_null(context);
 	world_close(&world);
 }
@@ -723,7 +732,8 @@ static void our_own_certificate_serves(void **state)
 	struct pst_tls_certificate_facts facts;
 	struct pst_tls_context *context;
 	struct pst_tls_pair pair;
-	struct pst_tls_peer peer = {.name = PST_SPAN("box.example.org"), .verify = PST_TLS_VERIFY_CA};
+	struct pst_tls_peer peer = {
+		.name = PST_SPAN("box.example.org"), .verify = PST_TLS_VERIFY_CA};
 
 	(void)state;
 	world_open(&world, 1);
@@ -744,7 +754,7 @@ static void our_own_certificate_serves(void **state)
 	world_close(&world);
 }
 
-/* --- replay ------------------------------------------------------------------------------------ */
+/* --- replay --------------------------------------------------------------------------------- */
 
 static uint64_t run_seeded(uint64_t seed, uint16_t version)
 {
@@ -776,7 +786,7 @@ static void the_same_seed_gives_the_same_bytes(void **state)
 	}
 }
 
-/* --- many -------------------------------------------------------------------------------------- */
+/* --- many ----------------------------------------------------------------------------------- */
 
 #define MANY 40
 
