@@ -228,9 +228,19 @@ void pst_config_read_listen(struct pst_config_build *build,
 {
 	struct pst_proxy_conf *conf = &build->config->proxy;
 	const struct pst_config_word *last = &build->words[build->word_count - 1];
-	bool tls = pst_span_eq(last->text, PST_SPAN("tls"));
-	uint32_t end = build->word_count - tls;
+	bool tls = false, hop = false;
+	uint32_t end = build->word_count;
 
+	for (; end > 1; end--) {
+		struct pst_span word = build->words[end - 1].text;
+
+		if (!tls && pst_span_eq(word, PST_SPAN("tls")))
+			tls = true;
+		else if (!hop && pst_span_eq(word, PST_SPAN("proxy")))
+			hop = true;
+		else
+			break;
+	}
 	if (end < 2)
 		pst_config_missing(build, directive, "an address is missing");
 	if (tls && !build->listener_tls.file)
@@ -262,6 +272,7 @@ void pst_config_read_listen(struct pst_config_build *build,
 		}
 		build->listener_places[conf->listener_count] = word->place;
 		conf->listener_tls[conf->listener_count] = tls;
+		conf->listener_hop[conf->listener_count] = hop;
 		conf->listeners[conf->listener_count++] = addr;
 	}
 }

@@ -145,16 +145,20 @@ void pst_config_show_listen(struct pst_config_printer *printer,
 {
 	const struct pst_proxy_conf *conf = &printer->config->proxy;
 
-	for (uint32_t tls = 0; tls < 2; tls++) {
+	/* A line for each of: plain, proxy, tls, proxy tls. */
+	for (uint32_t kind = 0; kind < 4; kind++) {
+		bool hop = kind & 1, tls = kind & 2;
 		uint32_t count = 0;
 
 		for (uint32_t i = 0; i < conf->listener_count; i++) {
-			if (conf->listener_tls[i] != (tls == 1))
+			if (conf->listener_tls[i] != tls || conf->listener_hop[i] != hop)
 				continue;
 			if (count++ == 0)
 				show_name(printer, directive);
 			show_endpoint(printer, &conf->listeners[i], "");
 		}
+		if (hop && count)
+			show_word(printer, PST_SPAN("proxy"));
 		if (tls && count)
 			show_word(printer, PST_SPAN("tls"));
 		if (count)

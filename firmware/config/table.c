@@ -121,6 +121,7 @@ static const struct pst_config_option limit_options[] = {
 };
 
 static const struct pst_config_option timeout_options[] = {
+	{"early-talk", PST_CONFIG_TIME, IN_PROXY(early_ms), RANGE(0, SECONDS(60), SECONDS(2))},
 	TIME_OF("idle", IN_PROXY(idle_ms), 86400, 300),
 	TIME_OF("transaction", IN_PROXY(transaction_ms), 86400, 3600),
 	SIZE_OF("rate", IN_PROXY(rate_bytes_per_s), 0, MIB(1024), 500),
@@ -138,7 +139,7 @@ static const struct pst_config_option timeout_options[] = {
 const struct pst_config_directive pst_config_table[] = {
 	{"include", "FILE", pst_config_read_include, NULL, NULL, 0, false},
 	{"hostname", "NAME", pst_config_read_hostname, pst_config_show_hostname, NULL, 0, false},
-	{"listen", "ADDRESS:PORT ... [tls]", pst_config_read_listen, pst_config_show_listen, NULL, 0,
+	{"listen", "ADDRESS:PORT ... [proxy] [tls]", pst_config_read_listen, pst_config_show_listen, NULL, 0,
 	 false},
 	{"relay",
 	 "DOMAIN ... to ADDRESS:PORT ... [pass auto|xforward|none] [connections N] "
@@ -179,7 +180,7 @@ const struct pst_config_directive pst_config_table[] = {
 	 pst_config_read_options, pst_config_show_options, limit_options, PST_COUNT(limit_options),
 	 false},
 	{"timeout",
-	 "idle|transaction|reply|drain|relay-connect|relay-command|relay-data|relay-noop|"
+	 "early-talk|idle|transaction|reply|drain|relay-connect|relay-command|relay-data|relay-noop|"
 	 "relay-idle|relay-life TIME ... | rate BYTES",
 	 pst_config_read_options, pst_config_show_options, timeout_options,
 	 PST_COUNT(timeout_options), false},

@@ -22,9 +22,8 @@ enum pst_fact {
 	PST_FACT_OVERSIZE = 1 << 6,        /* more bytes than allowed */
 	PST_FACT_NO_HEADER = 1 << 7,       /* the first line cannot begin a header field */
 	PST_FACT_HEADER_UNSEEN = 1 << 8,   /* the header was too long to be looked at */
-	PST_FACT_NON_SMTP = 1 << 9,        /* the client spoke another protocol */
-	PST_FACT_POSTMASTER = 1 << 10,     /* the recipient at hand is postmaster */
-	PST_FACT_OUT_OF_MEMORY = 1 << 11,  /* something of the message could not be kept */
+	PST_FACT_EARLY_TALK = 1 << 9,      /* the client did not wait for our greeting */
+	PST_FACT_OUT_OF_MEMORY = 1 << 10,  /* something of the message could not be kept */
 };
 
 struct pst_facts {

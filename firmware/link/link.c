@@ -323,6 +323,13 @@ static int64_t write_secure(struct pst_link *link, const struct pst_span *spans,
 	return link->error ? -link->error : total;
 }
 
+void pst_link_unread_is_raw(struct pst_link *link)
+{
+	PST_BUG_ON(link->raw.area || link->mode != PST_LINK_PLAIN);
+	link->raw = link->in;
+	pst_buf_init(&link->in, NULL, 0);
+}
+
 int pst_link_secure(struct pst_link *link, struct pst_tls_context *context,
 		    const struct pst_tls_peer *peer)
 {

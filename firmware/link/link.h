@@ -116,6 +116,10 @@ bool pst_link_flush(struct pst_link *link);
 int pst_link_secure(struct pst_link *link, struct pst_tls_context *context,
 		    const struct pst_tls_peer *peer) PST_MUST_CHECK;
 
+/* What was read and not consumed is the beginning of a handshake: where TLS stands behind a header of
+ * another kind. To be called just before pst_link_secure. */
+void pst_link_unread_is_raw(struct pst_link *link);
+
 /* Why the handshake failed, or the connection broke: a phrase for the log. */
 const char *pst_link_tls_failure(const struct pst_link *link);
 

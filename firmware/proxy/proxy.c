@@ -2,6 +2,7 @@
 #include "proxy/proxy_priv.h"
 
 #define TLS_FAILURES_MS 3600000
+#define PATIENT_MS (30ULL * 86400000)
 
 /* Beyond the sessions, transactions whose client went after the dot wait for their outcome. */
 static uint32_t txn_count_max(const struct pst_proxy_conf *conf)
@@ -137,7 +138,9 @@ static struct pst_net_conn *on_accept(struct pst_net_listener *net, const struct
 	client = pst_client_get(&proxy->clients, peer);
 	if (!client)
 		return refuse(proxy, peer, PST_REASON_memory, PST_COUNTER_refused_memory, refusal);
-	if (!trusted && client->session_count >= proxy->conf->per_client_count_max) {
+	/* Behind a balancer the count is made when it has said who the client is. */
+	if (!trusted && !listener->hop_first &&
+	    client->session_count >= proxy->conf->per_client_count_max) {
 		pst_client_put(&proxy->clients, client);
 		return refuse(proxy, peer, PST_REASON_per_client, PST_COUNTER_refused_per_client,
 			      refusal);
@@ -149,8 +152,38 @@ static struct pst_net_conn *on_accept(struct pst_net_listener *net, const struct
 	}
 	pst_count(proxy->env.counters, PST_COUNTER_connections);
 	pst_session_init(session, proxy, proxy->conf, client, trusted);
+	session->hop_first = listener->hop_first;
 	session->tls_first = listener->tls_first;
 	return &session->link.conn;
+}
+
+enum pst_reason pst_proxy_adopt(struct pst_proxy *proxy, struct pst_session *session,
+				const struct pst_addr *peer)
+{
+	bool trusted = pst_policy_trusts(&session->conf->policy, peer);
+	struct pst_client *client = pst_client_get(&proxy->clients, peer);
+	enum pst_reason reason = PST_REASON_none;
+	struct pst_span unsaid;
+
+	if (!client)
+		reason = PST_REASON_memory;
+	else if (!trusted && client->session_count >= session->conf->per_client_count_max)
+		reason = PST_REASON_per_client;
+	if (reason != PST_REASON_none) {
+		if (client)
+			pst_client_put(&proxy->clients, client);
+		(void)refuse(proxy, peer, reason,
+			     client ? PST_COUNTER_refused_per_client : PST_COUNTER_refused_memory,
+			     &unsaid);
+		return reason;
+	}
+	session->client->session_count--;
+	pst_client_put(&proxy->clients, session->client);
+	client->session_count++;
+	session->client = client;
+	session->trusted = trusted;
+	session->link.conn.peer = *peer;
+	return PST_REASON_none;
 }
 
 static void on_accepted(struct pst_net_listener *net, struct pst_net_conn *conn)
@@ -175,8 +208,10 @@ static struct pst_proxy_listener *find_listener(struct pst_proxy *proxy,
 	return NULL;
 }
 
-static int open_listener(struct pst_proxy *proxy, const struct pst_addr *asked, bool tls_first)
+/* Listener `index` of the configuration. */
+static int open_listener(struct pst_proxy *proxy, const struct pst_proxy_conf *conf, uint32_t index)
 {
+	const struct pst_addr *asked = &conf->listeners[index];
 	struct pst_proxy_listener *free_one = NULL;
 	int ret;
 
@@ -189,7 +224,8 @@ static int open_listener(struct pst_proxy *proxy, const struct pst_addr *asked, 
 		.net = {.on_accept = on_accept, .on_accepted = on_accepted, .local = *asked},
 		.proxy = proxy,
 		.asked = *asked,
-		.tls_first = tls_first,
+		.hop_first = conf->listener_hop[index],
+		.tls_first = conf->listener_tls[index],
 	};
 	ret = proxy->env.net->ops->listen(proxy->env.net, &free_one->net);
 	free_one->open = ret == 0;
@@ -204,7 +240,7 @@ static int open_listeners(struct pst_proxy *proxy, const struct pst_proxy_conf *
 
 		if (find_listener(proxy, &conf->listeners[i]))
 			continue;
-		ret = open_listener(proxy, &conf->listeners[i], conf->listener_tls[i]);
+		ret = open_listener(proxy, conf, i);
 		if (ret < 0) {
 			*failed = conf->listeners[i];
 			return ret;
@@ -287,6 +323,7 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	proxy->handshake_count_bound = conf->handshake_count_max;
 	proxy->name_key = (struct pst_hash_key){pst_rng_u64(env->rng), pst_rng_u64(env->rng)};
 	proxy->drain_timer.on_due = on_drain_due;
+	pst_tally_init(&proxy->patient, key, PATIENT_MS);
 	pst_tally_init(&proxy->tls_failures, key, TLS_FAILURES_MS);
 	pst_list_init(&proxy->sessions);
 	pst_list_init(&proxy->dead);
@@ -341,8 +378,12 @@ int pst_proxy_reload(struct pst_proxy *proxy, struct pst_proxy_conf *conf, struc
 		return ret;
 	}
 	close_listeners(proxy, proxy->draining ? NULL : conf);
-	for (uint32_t i = 0; i < conf->listener_count && !proxy->draining; i++)
-		find_listener(proxy, &conf->listeners[i])->tls_first = conf->listener_tls[i];
+	for (uint32_t i = 0; i < conf->listener_count && !proxy->draining; i++) {
+		struct pst_proxy_listener *listener = find_listener(proxy, &conf->listeners[i]);
+
+		listener->hop_first = conf->listener_hop[i];
+		listener->tls_first = conf->listener_tls[i];
+	}
 	pst_hold_limit(&proxy->hold, conf->hold_pool_bytes);
 	pst_relay_probe(proxy->relay, &conf->relay);
 	pst_proxy_conf_unref(proxy->conf);

@@ -22,6 +22,7 @@ struct pst_proxy_conf {
 	struct pst_span hostname;
 	struct pst_addr listeners[PST_LISTENERS_MAX];
 	bool listener_tls[PST_LISTENERS_MAX]; /* TLS from the first byte */
+	bool listener_hop[PST_LISTENERS_MAX]; /* a PROXY header comes first */
 	uint32_t listener_count;
 	struct pst_tls_context *tls; /* our certificates; NULL: STARTTLS is not offered */
 	bool tls_room; /* memory for TLS with clients is set aside, even while `tls` is NULL */
@@ -37,6 +38,7 @@ struct pst_proxy_conf {
 	uint32_t hold_bytes_max;       /* of one message; beyond, it streams */
 	uint64_t hold_pool_bytes;      /* of all held messages together */
 	uint32_t ledger_count_max;     /* outcomes remembered; 0: no ledger */
+	uint32_t early_ms;             /* before the greeting; 0: at once */
 	uint32_t idle_ms;              /* between commands, and between pieces of data */
 	uint32_t transaction_ms;
 	uint32_t rate_bytes_per_s; /* averaged after the first minute */

@@ -13,6 +13,7 @@ struct pst_proxy_listener {
 	struct pst_proxy *proxy;
 	struct pst_addr asked; /* as configured; net.local has the real port */
 	bool open;
+	bool hop_first;
 	bool tls_first;
 };
 
@@ -24,6 +25,7 @@ struct pst_proxy {
 	struct pst_hold hold;
 	struct pst_clients clients;
 	struct pst_ledger ledger;
+	struct pst_tally patient; /* who waited for the greeting, for a month */
 	struct pst_tally tls_failures; /* by client network, for an hour */
 	struct pst_txns txns;
 	struct pst_pool session_pool, in_pool, out_pool;
@@ -39,5 +41,10 @@ struct pst_proxy {
 	bool draining, drained;
 	uint8_t refusal[160];
 };
+
+/* A PROXY header has told who the client is: it is admitted, counted and trusted anew.
+ *  ret none | why it must go, which is logged */
+enum pst_reason pst_proxy_adopt(struct pst_proxy *proxy, struct pst_session *session,
+				const struct pst_addr *client);
 
 #endif

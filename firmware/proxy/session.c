@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "proxy/proxy_priv.h"
+#include "proxy/session_priv.h"
 
 #define REPLY_ROOM 1024         /* an EHLO reply, and any other */
 #define EVENTS_A_TURN 64        /* then the next session has its turn */
@@ -20,7 +21,6 @@
 
 _Static_assert(sizeof(struct pst_session) <= 1536, "an idle session is small");
 
-static void step(struct pst_session *session);
 static void settle(struct pst_session *session, bool heard);
 static void tls_failed(struct pst_session *session);
 
@@ -44,7 +44,7 @@ static void account(struct pst_session *session)
 	session->since_ms += spent_ms;
 }
 
-static void set_wait(struct pst_session *session, enum pst_session_wait wait)
+void pst_session_set_wait(struct pst_session *session, enum pst_session_wait wait)
 {
 	account(session);
 	session->wait = (uint8_t)wait;
@@ -72,7 +72,7 @@ static uint64_t patience_ms(const struct pst_session *session, bool *slow)
 	return PST_MIN(wait_ms, left_ms);
 }
 
-static void arm(struct pst_session *session)
+void pst_session_arm(struct pst_session *session)
 {
 	uint64_t wait_ms = 0;
 	bool slow;
@@ -97,6 +97,12 @@ static void arm(struct pst_session *session)
 			break;
 		case PST_WAIT_TLS:
 			wait_ms = HANDSHAKE_MS;
+			break;
+		case PST_WAIT_HOP:
+			wait_ms = PST_SESSION_HOP_MS;
+			break;
+		case PST_WAIT_GREETING:
+			wait_ms = session->conf->early_ms;
 			break;
 		}
 	}
@@ -137,7 +143,7 @@ static void said_all(struct pst_session *session)
 	session->since_ms = now_of(session);
 	pst_link_shutdown(&session->link);
 	pst_link_read(&session->link, true);
-	arm(session);
+	pst_session_arm(session);
 }
 
 /* The last reply is in the buffer. A client that said QUIT and nothing behind it needs no lingering:
@@ -157,7 +163,7 @@ static void hang_up(struct pst_session *session, bool after_quit)
 	if (flushed)
 		said_all(session);
 	else
-		arm(session);
+		pst_session_arm(session);
 }
 
 /* ---- replies --------------------------------------------------------------------------------- */
@@ -185,7 +191,7 @@ static struct pst_smtp_reply words_of(enum pst_reason reason)
 	};
 }
 
-static void say_and_hang_up(struct pst_session *session, enum pst_reason reason)
+void pst_session_say_and_hang_up(struct pst_session *session, enum pst_reason reason)
 {
 	struct pst_smtp_reply reply = words_of(reason);
 
@@ -204,14 +210,14 @@ static void reply_to(struct pst_session *session, const struct pst_smtp_reply *r
 	if (offence && !session->trusted) {
 		session->error_count++;
 		if (session->error_count >= policy->error_hard_count) {
-			say_and_hang_up(session, PST_REASON_errors);
+			pst_session_say_and_hang_up(session, PST_REASON_errors);
 			return;
 		}
 	}
 	if (!put_reply(session, reply))
 		return;
 	if (offence && !session->trusted && session->error_count >= policy->error_soft_count)
-		set_wait(session, PST_WAIT_SLOW);
+		pst_session_set_wait(session, PST_WAIT_SLOW);
 }
 
 /* The reply with the transaction's id behind it, so that both sides' logs can be joined. */
@@ -241,7 +247,7 @@ static void answered(struct pst_session *session, const struct pst_smtp_reply *r
 		     const char *id)
 {
 	pst_smtp_server_answer(&session->core, reply->code);
-	set_wait(session, PST_WAIT_CLIENT);
+	pst_session_set_wait(session, PST_WAIT_CLIENT);
 	if (reply->code / 100 == 2 && !id[0])
 		reply_to(session, reply, false);
 	else
@@ -273,7 +279,7 @@ static void on_txn_room(void *owner)
 {
 	struct pst_session *session = owner;
 
-	set_wait(session, PST_WAIT_CLIENT);
+	pst_session_set_wait(session, PST_WAIT_CLIENT);
 	resume(session);
 }
 
@@ -377,11 +383,11 @@ static void on_secured(struct pst_link *link, int result)
 	session->proxy->handshake_count--;
 	session->securing = false;
 	pst_count(session->proxy->env.counters, PST_COUNTER_tls_sessions);
-	set_wait(session, PST_WAIT_CLIENT);
+	pst_session_set_wait(session, PST_WAIT_CLIENT);
 	if (session->tls_first)
 		pst_session_greet(session);
 	else
-		step(session);
+		pst_session_step(session);
 }
 
 /* What was said in the clear is forgotten, what was received in the clear is dropped. */
@@ -389,12 +395,12 @@ static bool begin_tls(struct pst_session *session)
 {
 	drop_txn(session);
 	session->helo_len = 0;
-	set_wait(session, PST_WAIT_TLS);
+	pst_session_set_wait(session, PST_WAIT_TLS);
 	if (pst_link_flush(&session->link) &&
 	    pst_link_secure(&session->link, session->conf->tls, NULL) == 0) {
 		session->proxy->handshake_count++;
 		session->securing = true;
-		arm(session);
+		pst_session_arm(session);
 		return true;
 	}
 	pst_session_close(session, true);
@@ -515,7 +521,8 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 		.helo = {session->helo, session->helo_len},
 		.esmtp = session->core.esmtp,
 		.error_count = session->error_count,
-		.set = session->trusted ? PST_FACT_TRUSTED : 0,
+		.set = (session->trusted ? PST_FACT_TRUSTED : 0U) |
+		       (session->early_talk ? PST_FACT_EARLY_TALK : 0U),
 	};
 	struct pst_smtp_reply reply = ok;
 
@@ -562,7 +569,7 @@ static void on_rcpt(struct pst_session *session, const struct pst_smtp_event *ev
 		answer_orphan(session);
 		return;
 	}
-	set_wait(session, PST_WAIT_ANSWER);
+	pst_session_set_wait(session, PST_WAIT_ANSWER);
 	pst_txn_recipient(session->txn, event);
 }
 
@@ -584,7 +591,7 @@ static void on_data(struct pst_session *session)
 
 static void on_end(struct pst_session *session)
 {
-	set_wait(session, PST_WAIT_ANSWER);
+	pst_session_set_wait(session, PST_WAIT_ANSWER);
 	pst_txn_end(session->txn, &session->core.data);
 }
 
@@ -622,7 +629,7 @@ static void handle(struct pst_session *session, const struct pst_smtp_event *eve
 	case PST_SMTP_EV_BODY:
 		session->body_bytes += event->wire.len;
 		if (!pst_txn_body(session->txn, event->wire, &session->core.data))
-			set_wait(session, PST_WAIT_ROOM);
+			pst_session_set_wait(session, PST_WAIT_ROOM);
 		break;
 	case PST_SMTP_EV_END:
 		on_end(session);
@@ -642,7 +649,7 @@ static void quit(struct pst_session *session, const struct pst_smtp_event *event
 		hang_up(session, true);
 }
 
-static void step(struct pst_session *session)
+void pst_session_step(struct pst_session *session)
 {
 	struct pst_link *link = &session->link;
 	struct pst_smtp_event event;
@@ -658,7 +665,7 @@ static void step(struct pst_session *session)
 		}
 		if (session->proxy->draining && !session->txn) {
 			/* Its transaction is over; there shall not be another. */
-			say_and_hang_up(session, PST_REASON_shutdown);
+			pst_session_say_and_hang_up(session, PST_REASON_shutdown);
 			return;
 		}
 		if (session->core.state != PST_SMTP_BODY && !pst_link_out(link, REPLY_ROOM))
@@ -687,7 +694,7 @@ static void step(struct pst_session *session)
 	if (session->phase != PST_SESSION_OPEN)
 		return;
 	pst_link_read(link, true);
-	arm(session);
+	pst_session_arm(session);
 }
 
 static void on_input(struct pst_link *link)
@@ -704,8 +711,12 @@ static void on_input(struct pst_link *link)
 			pst_session_close(session, false);
 		return;
 	}
+	if (session->wait == PST_WAIT_HOP || session->wait == PST_WAIT_GREETING) {
+		pst_session_opening_input(session);
+		return;
+	}
 	account(session);
-	step(session);
+	pst_session_step(session);
 }
 
 static void on_room(struct pst_link *link)
@@ -715,12 +726,12 @@ static void on_room(struct pst_link *link)
 	if (session->phase == PST_SESSION_CLOSING)
 		said_all(session);
 	else if (session->phase == PST_SESSION_OPEN)
-		step(session);
+		pst_session_step(session);
 }
 
 static void on_task(struct pst_task *task)
 {
-	step(PST_CONTAINER(task, struct pst_session, task));
+	pst_session_step(PST_CONTAINER(task, struct pst_session, task));
 }
 
 /* Our own answer did not come in time: 451, and the transaction goes its way alone or ends. */
@@ -747,20 +758,24 @@ static void on_due(struct pst_timer *timer)
 	switch ((enum pst_session_wait)session->wait) {
 	case PST_WAIT_CLIENT:
 		(void)patience_ms(session, &slow);
-		say_and_hang_up(session, slow ? PST_REASON_slow : PST_REASON_idle);
+		pst_session_say_and_hang_up(session, slow ? PST_REASON_slow : PST_REASON_idle);
 		break;
 	case PST_WAIT_ANSWER:
 		answer_late(session);
 		break;
 	case PST_WAIT_ROOM:
-		say_and_hang_up(session, PST_REASON_slow);
+		pst_session_say_and_hang_up(session, PST_REASON_slow);
 		break;
 	case PST_WAIT_TLS:
 		tls_failed(session);
 		break;
+	case PST_WAIT_HOP:
+	case PST_WAIT_GREETING:
+		pst_session_opening_due(session);
+		break;
 	case PST_WAIT_SLOW:
-		set_wait(session, PST_WAIT_CLIENT);
-		step(session);
+		pst_session_set_wait(session, PST_WAIT_CLIENT);
+		pst_session_step(session);
 		break;
 	}
 }
@@ -794,12 +809,8 @@ void pst_session_init(struct pst_session *session, struct pst_proxy *proxy,
 	pst_list_append(&proxy->sessions, &session->node);
 }
 
-void pst_session_opened(struct pst_session *session)
+void pst_session_secure_first(struct pst_session *session)
 {
-	if (!session->tls_first) {
-		pst_session_greet(session);
-		return;
-	}
 	/* Before TLS there is no way to say why. */
 	if (!session->conf->tls || handshakes_are_full(session)) {
 		struct pst_log *log = session->proxy->env.log;
@@ -826,19 +837,19 @@ void pst_session_greet(struct pst_session *session)
 	}
 	pst_smtp_server_greeted(&session->core);
 	pst_link_read(&session->link, true);
-	arm(session);
+	pst_session_arm(session);
 }
 
 void pst_session_dismiss(struct pst_session *session, enum pst_reason reason, bool gently)
 {
 	if (session->phase != PST_SESSION_OPEN || (gently && session->txn))
 		return;
-	if (session->wait == PST_WAIT_TLS) {
+	if (session->wait == PST_WAIT_TLS || session->wait == PST_WAIT_HOP) {
 		pst_session_close(session, false);
 		return;
 	}
 	/* In the middle of data, or of an answer owed, a 421 still is the next reply. */
 	if (session->core.waiting)
 		pst_smtp_server_answer(&session->core, 421);
-	say_and_hang_up(session, reason);
+	pst_session_say_and_hang_up(session, reason);
 }

@@ -31,6 +31,8 @@ enum pst_session_wait {
 	PST_WAIT_ROOM,   /* the internal server is slower than the client */
 	PST_WAIT_SLOW,   /* an offender's next command waits */
 	PST_WAIT_TLS,    /* a handshake is under way */
+	PST_WAIT_HOP,    /* a PROXY header is due */
+	PST_WAIT_GREETING, /* we say nothing yet, and see whether the client can wait */
 };
 
 struct pst_session {
@@ -54,7 +56,9 @@ struct pst_session {
 	uint8_t phase;
 	uint8_t wait;
 	bool trusted;
-	bool tls_first; /* the listener's: before the greeting */
+	bool hop_first;  /* the listener's: a PROXY header comes first */
+	bool tls_first;  /* likewise, TLS before the greeting */
+	bool early_talk; /* the client did not wait for the greeting */
 	bool securing;  /* one of proxy->handshake_count */
 	uint8_t helo_len;
 	uint8_t helo[PST_HELO_MAX];
@@ -63,7 +67,7 @@ struct pst_session {
 /* Prepare a zeroed session for a client that was admitted; its link is then opened by the net. */
 void pst_session_init(struct pst_session *session, struct pst_proxy *proxy,
 		      struct pst_proxy_conf *conf, struct pst_client *client, bool trusted);
-/* The connection is open: begin TLS where the listener has it, and say 220. */
+/* The connection is open: what stands before the greeting, and then 220. */
 void pst_session_opened(struct pst_session *session);
 void pst_session_greet(struct pst_session *session);
 /* Say this 421 as soon as it is legal, and close: at once, or with `gently` only if no transaction

@@ -148,6 +148,33 @@ static void log_recipients(const struct pst_txn *txn, struct pst_log *log)
 		pst_log_u64(log, "rcpts_refused", txn->refused_count);
 }
 
+/* What was odd about it; nothing where nothing was. */
+static void log_facts(const struct pst_txn *txn, struct pst_log *log)
+{
+	static const struct {
+		enum pst_fact fact;
+		const char *name;
+	} names[] = {
+		{PST_FACT_EARLY_TALK, "early_talk"},	 {PST_FACT_BARE_NEWLINE, "bare_newline"},
+		{PST_FACT_NUL, "nul"},			 {PST_FACT_LONG_LINE, "long_line"},
+		{PST_FACT_NO_HEADER, "no_header"},	 {PST_FACT_HEADER_UNSEEN, "header_unseen"},
+		{PST_FACT_OVERSIZE, "oversize"},	 {PST_FACT_OUT_OF_MEMORY, "out_of_memory"},
+	};
+	uint8_t area[160];
+	struct pst_buf text;
+
+	pst_buf_init(&text, area, sizeof(area));
+	for (uint32_t i = 0; i < PST_COUNT(names); i++) {
+		if (!(txn->facts.set & (uint32_t)names[i].fact))
+			continue;
+		if (text.len > 0)
+			pst_buf_put_escaped(&text, PST_SPAN(","), 1);
+		pst_buf_put_escaped(&text, pst_span_text(names[i].name), 32);
+	}
+	if (text.len > 0)
+		pst_log_span(log, "facts", pst_buf_span(&text));
+}
+
 static void record(struct pst_txn *txn, bool final_lost)
 {
 	const struct pst_proxy_env *env = txn->txns->env;
@@ -170,6 +197,7 @@ static void record(struct pst_txn *txn, bool final_lost)
 	log_sender(txn, log);
 	log_recipients(txn, log);
 	pst_log_u64(log, "size", txn->facts.size_bytes);
+	log_facts(txn, log);
 	pst_log_text(log, "verdict", reason == PST_REASON_none ? "accept" : "refuse");
 	pst_log_text(log, "reasons", pst_reason_reply(reason)->name);
 	if (txn->tx.server.family != PST_FAMILY_NONE)

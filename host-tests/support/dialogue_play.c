@@ -853,6 +853,17 @@ static void add_default(struct running *run, const char *line)
 	pst_bytes_print(&run->conf, "%s", line);
 }
 
+/* Does the dialogue's own configuration speak of this? */
+static bool conf_has(const struct pst_dialogue *dialogue, struct pst_span word)
+{
+	struct pst_span all = pst_bytes_from(&dialogue->conf, 0);
+
+	for (uint32_t i = 0; i < all.len; i++)
+		if (pst_span_starts_nocase(pst_span_sub(all, i, all.len), word))
+			return true;
+	return false;
+}
+
 /*  ret false: the proxy could not be made, which only memory excuses */
 static bool begin(struct running *run)
 {
@@ -862,6 +873,8 @@ static bool begin(struct running *run)
 	add_default(run, "hostname mx.example.org\n");
 	add_default(run, "listen 192.0.2.25:25\n");
 	add_default(run, "relay example.org to 10.0.0.1:25 pass none\n");
+	if (!conf_has(dialogue, PST_SPAN("early-talk")))
+		pst_bytes_print(&run->conf, "timeout early-talk 0\n");
 	pst_bytes_add_span(&run->conf, pst_bytes_from(&dialogue->conf, 0));
 	config = pst_stage_load(&run->stage, (const char *)run->conf.at, NULL, 0);
 	if (!config)

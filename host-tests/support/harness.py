@@ -184,6 +184,8 @@ class Context:
         config += lines
         if not any(line.split()[:1] == ['tls'] for line in config):
             config.append('tls off')
+        if not any('early-talk' in line for line in config):
+            config.append('timeout early-talk 0')
         instance = Postern(self, '\n'.join(config) + '\n', wait, ports=[port], **options)
         self.posterns.append(instance)
         return instance
