@@ -20,6 +20,7 @@ static const struct pst_config_choice pass_choices[] = {
 	{"auto", PST_RELAY_PASS_AUTO},
 	{"xforward", PST_RELAY_PASS_XFORWARD},
 	{"none", PST_RELAY_PASS_NONE},
+	{"proxy", PST_RELAY_PASS_PROXY},
 	{NULL, 0},
 };
 
@@ -142,7 +143,7 @@ const struct pst_config_directive pst_config_table[] = {
 	{"listen", "ADDRESS:PORT ... [proxy] [tls]", pst_config_read_listen, pst_config_show_listen, NULL, 0,
 	 false},
 	{"relay",
-	 "DOMAIN ... to ADDRESS:PORT ... [pass auto|xforward|none] [connections N] "
+	 "DOMAIN ... to ADDRESS:PORT ... [pass auto|xforward|none|proxy] [connections N] "
 	 "[tls may|off|must] [verify NAME | pin sha256:HEX,...] "
 	 "[routing refuse|allow] [text own|pass]",
 	 pst_config_read_relay, pst_config_show_relay, relay_options, PST_COUNT(relay_options),

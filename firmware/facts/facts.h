@@ -28,6 +28,7 @@ enum pst_fact {
 
 struct pst_facts {
 	struct pst_addr client;
+	struct pst_addr service;  /* ours, that it connected to */
 	struct pst_span helo;     /* as the client gave it */
 	struct pst_span sender;   /* mailbox, empty for <> */
 	uint64_t size_bytes;      /* wire bytes of the body so far */

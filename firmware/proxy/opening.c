@@ -77,6 +77,8 @@ static void take_hop(struct pst_session *session, const struct pst_smtp_hop *hop
 		session->trusted = true; /* the balancer's health check */
 	else
 		reason = pst_proxy_adopt(session->proxy, session, &hop->client);
+	if (!hop->local)
+		session->link.conn.local = hop->service;
 	session->hop_first = false;
 	if (reason == PST_REASON_none) {
 		if (session->tls_first && session->link.in.len > 0)

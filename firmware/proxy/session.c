@@ -518,6 +518,7 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 		250, {2, 1, 0}, {(const uint8_t *)"Ok", 2}};
 	struct pst_facts facts = {
 		.client = session->link.conn.peer,
+		.service = session->link.conn.local,
 		.helo = {session->helo, session->helo_len},
 		.esmtp = session->core.esmtp,
 		.error_count = session->error_count,

@@ -64,7 +64,13 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 	txn->tx = (struct pst_relay_tx){
 		.on_event = on_relay_event,
 		.conf = &conf->relay,
-		.identity = {txn->facts.client, txn->facts.helo, txn->facts.esmtp},
+		.identity =
+			{
+				.client = txn->facts.client,
+				.service = txn->facts.service,
+				.helo = txn->facts.helo,
+				.esmtp = txn->facts.esmtp,
+			},
 		.mail = {
 			.mailbox = txn->facts.sender,
 			.size_bytes = mail->mail.size_bytes,

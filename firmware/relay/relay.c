@@ -89,7 +89,8 @@ static struct pst_relay_server *find_server(const struct pst_relay *relay,
 		struct pst_relay_server *server = PST_CONTAINER(n, struct pst_relay_server, node);
 
 		if (pst_addr_eq(&server->addr, addr) && server->addr.port == addr->port &&
-		    server->lmtp == route->lmtp && same_security(&server->security, &route->security))
+		    server->lmtp == route->lmtp &&
+		    server->hop == (route->pass == PST_RELAY_PASS_PROXY) && same_security(&server->security, &route->security))
 			return server;
 	}
 	return NULL;
@@ -110,6 +111,7 @@ struct pst_relay_server *pst_relay_server_get(struct pst_relay *relay,
 	server->addr = route->servers[index];
 	server->security = route->security;
 	server->lmtp = route->lmtp;
+	server->hop = route->pass == PST_RELAY_PASS_PROXY;
 	PST_BUG_ON(route->security.name.len > sizeof(server->name));
 	if (route->security.name.len > 0)
 		memcpy(server->name, route->security.name.at, route->security.name.len);

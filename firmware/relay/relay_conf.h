@@ -19,6 +19,7 @@ enum pst_relay_pass {
 	PST_RELAY_PASS_AUTO,     /* the best that the server offers, else a warning */
 	PST_RELAY_PASS_XFORWARD, /* XFORWARD where offered */
 	PST_RELAY_PASS_NONE,
+	PST_RELAY_PASS_PROXY, /* a PROXY header in front of each connection, which is used once */
 };
 
 enum pst_relay_tls {

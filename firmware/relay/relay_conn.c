@@ -5,6 +5,7 @@
  * connection ends here in conn_fail.
  */
 #include "relay/relay_priv.h"
+#include "smtp/hop.h"
 
 static void conn_fail(struct pst_relay_conn *conn, const char *reason);
 static void tls_failed(struct pst_relay_conn *conn, const char *reason);
@@ -44,7 +45,7 @@ static bool worn_out(const struct pst_relay_conn *conn)
 {
 	const struct pst_relay_conf *conf = conn->relay->conf;
 
-	return conn->relay->quiesced || conn->leaving ||
+	return conn->relay->quiesced || conn->leaving || conn->server->hop ||
 	       conn->refusal_count >= conf->refusal_count_max ||
 	       conn->message_count >= conf->message_count_max ||
 	       conn->relay->env.loop->now_ms - conn->born_ms >= conf->life_ms;
@@ -412,14 +413,29 @@ static void on_input(struct pst_link *link)
 		conn_fail(conn, "reply line too long");
 }
 
+static void connected(struct pst_relay_conn *conn)
+{
+	struct pst_buf *out = conn->server->hop ? pst_relay_conn_out(conn) : NULL;
+	static const struct pst_addr nobody;
+
+	/* Without a transaction it is a look at the server: LOCAL. */
+	if (conn->server->hop &&
+	    (!out || pst_smtp_hop_put(out, conn->tx ? &conn->tx->identity.client : &nobody,
+				      conn->tx ? &conn->tx->identity.service : &nobody) < 0)) {
+		conn_fail(conn, "no memory for a PROXY header");
+		return;
+	}
+	conn->state = PST_CONN_GREETING;
+	pst_link_read(&conn->link, true);
+	pst_relay_conn_arm(conn);
+}
+
 static void on_room(struct pst_link *link)
 {
 	struct pst_relay_conn *conn = PST_CONTAINER(link, struct pst_relay_conn, link);
 
 	if (conn->state == PST_CONN_CONNECTING) {
-		conn->state = PST_CONN_GREETING;
-		pst_link_read(link, true);
-		pst_relay_conn_arm(conn);
+		connected(conn);
 	} else if (conn->state == PST_CONN_BUSY && conn->tx->phase == PST_TX_BODY) {
 		struct pst_relay_event event = {.kind = PST_RELAY_WRITABLE};
 

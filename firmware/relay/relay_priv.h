@@ -65,6 +65,7 @@ struct pst_relay_server {
 	uint64_t down_until_ms;
 	uint32_t conn_count;
 	bool lmtp;
+	bool hop; /* it expects a PROXY header */
 	bool seen;
 	bool pass_warned;
 };

@@ -91,7 +91,8 @@ static bool wants_xforward(struct pst_relay_tx *tx)
 {
 	struct pst_relay_server *server = tx->conn->server;
 
-	if (tx->route->pass == PST_RELAY_PASS_NONE || tx->xclient == PST_XCLIENT_DONE ||
+	if (tx->route->pass == PST_RELAY_PASS_NONE || tx->route->pass == PST_RELAY_PASS_PROXY ||
+	    tx->xclient == PST_XCLIENT_DONE ||
 	    tx->identity.client.family == PST_FAMILY_NONE)
 		return false;
 	if (tx->conn->core.caps.set & PST_SMTP_CAP_XFORWARD)

@@ -53,6 +53,7 @@ struct pst_smtp_client_event {
 /* Whom XFORWARD speaks of. Empty spans and addresses become [UNAVAILABLE]. */
 struct pst_smtp_identity {
 	struct pst_addr client;
+	struct pst_addr service; /* ours, that the client connected to; for a PROXY header */
 	struct pst_span helo; /* peer bytes; xtext-encoded here */
 	bool esmtp;
 };

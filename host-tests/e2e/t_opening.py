@@ -113,3 +113,20 @@ def who_waited_once_is_spared(t):
 def our_own_networks_do_not_wait(t):
     proxy = t.postern(t.server(), lines=['timeout early-talk 5'])
     equal(client.Client(proxy.address, 2).reply().code, 220, 'greeting')
+
+
+@test()
+def a_proxy_header_goes_inside(t):
+    """Two proxies in a row: the second learns from the first's header who the client is."""
+    server = t.server()
+    inner, address = behind(t, server)
+    outer = t.postern('%s:%d' % address, relay_options='pass proxy')
+    for source in ('127.0.0.7', '127.0.0.8'):
+        with client.Client(outer.address, source=source) as session:
+            session.greet()
+            for _ in range(2):
+                check(session.envelope('a@example.com', ['u@example.org']) is None, 'envelope')
+                equal(session.data(TEXT).code, 250, 'reply')
+            session.command('QUIT')
+    equal([record['client'] for record in inner.wait_log(count=4)],
+          ['127.0.0.7'] * 2 + ['127.0.0.8'] * 2, 'clients')
