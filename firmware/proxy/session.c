@@ -39,7 +39,7 @@ static void account(struct pst_session *session)
 	if (session->wait != PST_WAIT_CLIENT)
 		return;
 	session->txn_ms += spent_ms;
-	if (session->core.state == PST_SMTP_BODY)
+	if (pst_smtp_server_in_body(&session->core))
 		session->body_ms += spent_ms;
 	session->since_ms += spent_ms;
 }
@@ -61,7 +61,7 @@ static uint64_t patience_ms(const struct pst_session *session, bool *slow)
 	if (!session->txn)
 		return wait_ms;
 	left_ms = conf->transaction_ms > session->txn_ms ? conf->transaction_ms - session->txn_ms : 0;
-	if (session->core.state == PST_SMTP_BODY && conf->rate_bytes_per_s > 0) {
+	if (pst_smtp_server_in_body(&session->core) && conf->rate_bytes_per_s > 0) {
 		uint64_t due_ms = PST_MAX((uint64_t)RATE_GRACE_MS,
 					  session->body_bytes * 1000 / conf->rate_bytes_per_s);
 		uint64_t rate_ms = due_ms > session->body_ms ? due_ms - session->body_ms : 0;
@@ -456,7 +456,7 @@ static void on_helo(struct pst_session *session, const struct pst_smtp_event *ev
 	inside = pst_relay_offers(session->proxy->relay, &session->conf->relay);
 	caps = (struct pst_smtp_caps){
 		.set = PST_SMTP_CAP_PIPELINING | PST_SMTP_CAP_ENHANCEDSTATUSCODES |
-		       PST_SMTP_CAP_SIZE | PST_SMTP_CAP_LIMITS |
+		       PST_SMTP_CAP_SIZE | PST_SMTP_CAP_LIMITS | PST_SMTP_CAP_CHUNKING |
 		       carried(inside.set) |
 		       (offers_tls(session) ? PST_SMTP_CAP_STARTTLS : 0),
 		.size_bytes = size_offered(session, &inside),
@@ -574,6 +574,36 @@ static void on_rcpt(struct pst_session *session, const struct pst_smtp_event *ev
 	pst_txn_recipient(session->txn, event);
 }
 
+/* The chunk was read; what will not be taken is said at each of them. The budget counts it once, at
+ * the end. */
+static void on_chunk(struct pst_session *session)
+{
+	struct pst_smtp_reply reply = {250, {2, 0, 0}, PST_SPAN("Chunk taken")};
+	uint8_t area[256];
+	struct pst_buf text;
+
+	if (!session->txn) {
+		answer_orphan(session);
+		return;
+	}
+	pst_buf_init(&text, area, sizeof(area));
+	if (pst_txn_doomed(session->txn, &reply, &text)) {
+		pst_smtp_server_answer(&session->core, reply.code);
+		reply_with_id(session, &reply, session->txn->id, false);
+		return;
+	}
+	pst_smtp_server_answer(&session->core, reply.code);
+	reply_to(session, &reply, false);
+}
+
+/* By BDAT: nothing is said now, and if nothing can be delivered, the chunks are told. */
+static void on_chunked_data(struct pst_session *session)
+{
+	if (session->txn)
+		pst_txn_chunked_data(session->txn);
+	pst_smtp_server_answer(&session->core, 354);
+}
+
 static void on_data(struct pst_session *session)
 {
 	static const struct pst_smtp_reply go_on = {
@@ -592,6 +622,10 @@ static void on_data(struct pst_session *session)
 
 static void on_end(struct pst_session *session)
 {
+	if (!session->txn) {
+		answer_orphan(session);
+		return;
+	}
 	pst_session_set_wait(session, PST_WAIT_ANSWER);
 	pst_txn_end(session->txn, &session->core.data);
 }
@@ -625,11 +659,17 @@ static void handle(struct pst_session *session, const struct pst_smtp_event *eve
 		on_rcpt(session, event);
 		break;
 	case PST_SMTP_EV_DATA:
-		on_data(session);
+		if (event->chunked)
+			on_chunked_data(session);
+		else
+			on_data(session);
+		break;
+	case PST_SMTP_EV_CHUNK:
+		on_chunk(session);
 		break;
 	case PST_SMTP_EV_BODY:
 		session->body_bytes += event->wire.len;
-		if (!pst_txn_body(session->txn, event->wire, &session->core.data))
+		if (session->txn && !pst_txn_body(session->txn, event->wire, &session->core.data))
 			pst_session_set_wait(session, PST_WAIT_ROOM);
 		break;
 	case PST_SMTP_EV_END:

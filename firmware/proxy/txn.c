@@ -468,14 +468,45 @@ static void on_recipient(struct pst_txn *txn, const struct pst_relay_event *even
 
 /* ---- data ------------------------------------------------------------------------------------ */
 
-bool pst_txn_data(struct pst_txn *txn)
+static void begin_data(struct pst_txn *txn)
 {
-	if (txn->relay_dead)
-		return false;
 	txn->phase = PST_TXN_COLLECT;
 	txn->relay_code = 0; /* of refused recipients, told already */
 	txn->relay_text_len = 0;
 	txn->rcpt_reason = PST_REASON_none;
+}
+
+bool pst_txn_data(struct pst_txn *txn)
+{
+	if (txn->relay_dead)
+		return false;
+	begin_data(txn);
+	return true;
+}
+
+void pst_txn_chunked_data(struct pst_txn *txn)
+{
+	begin_data(txn);
+	if (txn->relay_dead)
+		txn->reason = PST_REASON_relay_failed;
+}
+
+bool pst_txn_doomed(const struct pst_txn *txn, struct pst_smtp_reply *reply, struct pst_buf *text)
+{
+	struct pst_relay_event event = {
+		.code = txn->relay_code,
+		.enhanced = txn->relay_enhanced,
+		.text = {txn->relay_text, txn->relay_text_len},
+	};
+
+	if (txn->reason == PST_REASON_relay_refused)
+		*reply = refusal(txn, &event, false, text);
+	else if (txn->reason != PST_REASON_none)
+		*reply = reply_of((enum pst_reason)txn->reason);
+	else if (txn->relay_dead)
+		*reply = reply_of(PST_REASON_relay_failed);
+	else
+		return false;
 	return true;
 }
 
@@ -727,21 +758,15 @@ static void on_task(struct pst_task *task)
 		struct pst_smtp_reply reply = reply_of((enum pst_reason)txn->rcpt_reason);
 
 		tell_recipient(txn, &reply);
-	} else if (txn->phase == PST_TXN_COMMIT && txn->reason == PST_REASON_relay_refused) {
+	} else if (txn->phase == PST_TXN_COMMIT && txn->reason != PST_REASON_none) {
+		struct pst_smtp_reply reply;
 		uint8_t area[256];
 		struct pst_buf text;
-		struct pst_relay_event event = {
-			.code = txn->relay_code,
-			.enhanced = txn->relay_enhanced,
-			.text = {txn->relay_text, txn->relay_text_len},
-		};
-		struct pst_smtp_reply reply;
 
 		pst_buf_init(&text, area, sizeof(area));
-		reply = refusal(txn, &event, false, &text);
+		if (!pst_txn_doomed(txn, &reply, &text))
+			PST_BUG_ON(true);
 		finish(txn, &reply, false);
-	} else if (txn->phase == PST_TXN_COMMIT && txn->reason != PST_REASON_none) {
-		finish_for(txn, (enum pst_reason)txn->reason, false);
 	} else if (txn->phase == PST_TXN_COMMIT && txn->replayed) {
 		static const struct pst_smtp_reply again = {
 			250, {2, 0, 0}, {(const uint8_t *)"Ok, delivered before", 20}};

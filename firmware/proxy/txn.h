@@ -130,6 +130,13 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt);
 /* Our 354 is about to be said; ret false: nothing can be delivered, answer 451 instead. */
 bool pst_txn_data(struct pst_txn *txn) PST_MUST_CHECK;
+/* The same by BDAT. If nothing can be delivered, the chunks are still taken, and doomed. */
+void pst_txn_chunked_data(struct pst_txn *txn);
+/* Is it known already that the message will be refused?
+ *  in  text: for the reply's words
+ *  ret true: *reply says why */
+bool pst_txn_doomed(const struct pst_txn *txn, struct pst_smtp_reply *reply, struct pst_buf *text)
+	PST_MUST_CHECK;
 /* The next decoded piece, and what the decoder has noticed so far. Always taken.
  *  ret false: pause until on_room */
 bool pst_txn_body(struct pst_txn *txn, struct pst_span wire, const struct pst_smtp_data *data)

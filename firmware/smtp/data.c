@@ -1,4 +1,4 @@
-/* smtp/data.c - the DATA decoder
+/* smtp/data.c - the decoder of DATA and BDAT
  *
  * A newline of the client's is unstuffed behind, a newline of ours is stuffed behind; the two are
  * not the same. Dots that the client added stand only behind CRLF (or at the very beginning), so
@@ -86,7 +86,8 @@ static uint32_t run(struct pst_smtp_data *data, struct pst_span in, uint32_t fro
 			continue;
 		}
 		if (c == '.' && state != TEXT) {
-			if (state == SOFT || in.len - i < 2 || in.at[i + 1] != '.')
+			if (state == SOFT || data->content || in.len - i < 2 ||
+			    in.at[i + 1] != '.')
 				break;
 			i += 2;
 			line_from = i - 1;
@@ -130,7 +131,7 @@ static uint32_t step(struct pst_smtp_data *data, uint8_t c, struct pst_span *out
 	case START:
 	case SOFT:
 	case TEXT:
-		if (c == '.' && data->state == START) {
+		if (c == '.' && data->state == START && !data->content) {
 			data->state = DOT;
 			return 1;
 		}
@@ -196,6 +197,12 @@ void pst_smtp_data_init(struct pst_smtp_data *data)
 	data->state = START;
 }
 
+void pst_smtp_data_init_content(struct pst_smtp_data *data)
+{
+	pst_smtp_data_init(data);
+	data->content = true;
+}
+
 int pst_smtp_data_next(struct pst_smtp_data *data, struct pst_span in, uint32_t *used,
 		       struct pst_span *out)
 {
@@ -218,6 +225,31 @@ int pst_smtp_data_next(struct pst_smtp_data *data, struct pst_span in, uint32_t 
 	*used = i;
 	data->out_bytes += out->len;
 	return data->state == END;
+}
+
+struct pst_span pst_smtp_data_finish(struct pst_smtp_data *data)
+{
+	struct pst_span owed = PST_SPAN_NONE;
+
+	PST_BUG_ON(!data->content);
+	switch (data->state) {
+	case TEXT:
+		owed = BYTES_CR_LF;
+		break;
+	case CR:
+		data->bare_newline_count++;
+		owed = BYTES_LF;
+		break;
+	case CR_CR:
+		data->bare_newline_count += 2;
+		owed = BYTES_LF_CR_LF;
+		break;
+	default:
+		break;
+	}
+	data->state = END;
+	data->out_bytes += owed.len;
+	return owed;
 }
 
 struct pst_span pst_smtp_unstuff_next(struct pst_span *wire, bool *at_line_start)

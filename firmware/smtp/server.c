@@ -8,7 +8,7 @@
 #define SIZE_DIGITS_MAX 20 /* RFC 1870 section 3 */
 
 #define IN(state) (1u << PST_SMTP_##state)
-#define ANY_COMMAND (IN(READY) | IN(IDLE) | IN(MAIL) | IN(RCPT))
+#define ANY_COMMAND (IN(READY) | IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(NEXT))
 
 #define REPLY(number, c, s, d, words) \
 	{.code = (number), .enhanced = {(c), (s), (d)}, .text = PST_SPAN(words)}
@@ -41,6 +41,8 @@ static const struct pst_smtp_reply
 	NON_ASCII = REPLY(553, 5, 6, 7, "SMTPUTF8 is needed for this address"),
 	BAD_PARAMETER = REPLY(501, 5, 5, 4, "bad parameter"),
 	UNKNOWN_PARAMETER = REPLY(555, 5, 5, 4, "parameter not offered"),
+	BAD_CHUNK = REPLY(501, 5, 5, 4, "syntax: BDAT size [LAST]"),
+	CHUNK_DUE = REPLY(503, 5, 5, 1, "the next chunk is wanted"),
 	TOO_BIG = REPLY(552, 5, 3, 4, "message too big");
 
 /* From each state to which others. */
@@ -49,8 +51,10 @@ static const uint16_t EDGES[PST_SMTP_STATE_COUNT] = {
 	[PST_SMTP_READY] = IN(READY) | IN(IDLE) | IN(CLOSED),
 	[PST_SMTP_IDLE] = IN(IDLE) | IN(MAIL) | IN(READY) | IN(CLOSED),
 	[PST_SMTP_MAIL] = IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(CLOSED),
-	[PST_SMTP_RCPT] = IN(IDLE) | IN(RCPT) | IN(BODY) | IN(CLOSED),
+	[PST_SMTP_RCPT] = IN(IDLE) | IN(RCPT) | IN(BODY) | IN(CHUNK) | IN(CLOSED),
 	[PST_SMTP_BODY] = IN(JUDGE) | IN(CLOSED),
+	[PST_SMTP_CHUNK] = IN(NEXT) | IN(JUDGE) | IN(CLOSED),
+	[PST_SMTP_NEXT] = IN(IDLE) | IN(CHUNK) | IN(CLOSED),
 	[PST_SMTP_JUDGE] = IN(IDLE) | IN(CLOSED),
 	[PST_SMTP_CLOSED] = IN(CLOSED),
 };
@@ -326,28 +330,46 @@ static const struct pst_smtp_reply *check_rcpt(struct pst_smtp_server *core, str
 	return refusal;
 }
 
-static const struct pst_smtp_reply *check_data(struct pst_smtp_server *core, struct pst_span args,
-					       struct pst_smtp_event *event)
+static const struct pst_smtp_reply *no_recipient(const struct pst_smtp_server *core)
 {
-	(void)event;
-	if (args.len)
-		return &NO_ARGUMENT;
-	if (core->state == PST_SMTP_RCPT)
-		return NULL;
 	/* A client that goes by this reply alone must not give up what was only deferred. */
 	if (core->rcpt_deferred)
 		return &NO_RCPT_YET;
 	return core->rcpt_refused ? &NO_VALID_RCPT : &NO_RCPT;
 }
 
-/* What a verb is told in a state that it is not allowed in: the step that is missing. Only MAIL is
- * ever out of place inside a transaction. */
+static const struct pst_smtp_reply *check_data(struct pst_smtp_server *core, struct pst_span args,
+					       struct pst_smtp_event *event)
+{
+	(void)event;
+	if (args.len)
+		return &NO_ARGUMENT;
+	return core->state == PST_SMTP_RCPT ? NULL : no_recipient(core);
+}
+
+/* What a verb is told in a state that it is not allowed in: the step that is missing. Before the data
+ * only MAIL is ever out of place inside a transaction. */
 static const struct pst_smtp_reply *const MISSING[PST_SMTP_STATE_COUNT] = {
 	[PST_SMTP_READY] = &NO_HELO,
 	[PST_SMTP_IDLE] = &NO_MAIL,
 	[PST_SMTP_MAIL] = &NESTED_MAIL,
 	[PST_SMTP_RCPT] = &NESTED_MAIL,
+	[PST_SMTP_NEXT] = &CHUNK_DUE,
 };
+
+/* Of a size that cannot be read nobody knows how many octets follow: they will be commands. */
+static const struct pst_smtp_reply *check_bdat(struct pst_smtp_server *core, struct pst_span args,
+					       struct pst_smtp_event *event)
+{
+	struct pst_span size = pst_span_word(&args), last = pst_span_word(&args);
+
+	(void)event;
+	if (size.len > SIZE_DIGITS_MAX || pst_span_u64(size, UINT64_MAX, &core->chunk_left) ||
+	    (last.len && !pst_span_eq_nocase(last, PST_SPAN("LAST"))) || args.len)
+		return &BAD_CHUNK;
+	core->chunk_last = last.len > 0;
+	return NULL;
+}
 
 static const struct pst_smtp_reply *check_starttls(struct pst_smtp_server *core,
 						   struct pst_span args,
@@ -388,8 +410,26 @@ static void proceed_rcpt(struct pst_smtp_server *core, struct pst_smtp_event *ev
 
 static void proceed_data(struct pst_smtp_server *core, struct pst_smtp_event *event)
 {
-	(void)core;
+	core->asked_chunk = false;
 	event->kind = PST_SMTP_EV_DATA;
+}
+
+/* Nothing is said before the octets were read; refused ones are thrown away. */
+static void proceed_bdat(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	if (!(core->offered & PST_SMTP_CAP_CHUNKING)) {
+		core->chunk_refusal = &NOT_OFFERED;
+	} else if (core->state == PST_SMTP_NEXT) {
+		enter(core, PST_SMTP_CHUNK);
+	} else if (core->state == PST_SMTP_RCPT) {
+		core->asked_chunk = true;
+		event->chunked = true;
+		event->kind = PST_SMTP_EV_DATA;
+		ask(core, event->kind);
+	} else {
+		core->chunk_refusal = core->state == PST_SMTP_MAIL ? no_recipient(core)
+								   : MISSING[core->state];
+	}
 }
 
 static void proceed_starttls(struct pst_smtp_server *core, struct pst_smtp_event *event)
@@ -463,6 +503,7 @@ static const struct verb VERBS[] = {
 	VERB("RCPT", IN(MAIL) | IN(RCPT), ASKS, rcpt, rcpt),
 	VERB("MAIL", IN(IDLE), ASKS, mail, mail),
 	VERB("DATA", IN(MAIL) | IN(RCPT), ASKS, data, data),
+	VERB("BDAT", ANY_COMMAND, 0, bdat, bdat),
 	VERB("EHLO", ANY_COMMAND, ASKS, helo, ehlo),
 	VERB("HELO", ANY_COMMAND, ASKS, helo, helo),
 	VERB("RSET", ANY_COMMAND, 0, none, rset),
@@ -476,7 +517,6 @@ static const struct verb VERBS[] = {
 	VERB("ATRN", ANY_COMMAND, 0, any, refuse),
 	VERB("TURN", ANY_COMMAND, 0, any, refuse),
 	VERB("AUTH", ANY_COMMAND, 0, any, refuse),
-	VERB("BDAT", ANY_COMMAND, 0, any, refuse),
 	VERB("BURL", ANY_COMMAND, 0, any, refuse),
 	VERB("SEND", ANY_COMMAND, 0, any, refuse),
 	VERB("SOML", ANY_COMMAND, 0, any, refuse),
@@ -573,8 +613,30 @@ static void refused_rcpt(struct pst_smtp_server *core, uint16_t code)
 
 static void accepted_data(struct pst_smtp_server *core)
 {
-	pst_smtp_data_init(&core->data);
-	enter(core, PST_SMTP_BODY);
+	if (core->asked_chunk) {
+		pst_smtp_data_init_content(&core->data);
+		enter(core, PST_SMTP_CHUNK);
+	} else {
+		pst_smtp_data_init(&core->data);
+		enter(core, PST_SMTP_BODY);
+	}
+}
+
+static void refused_data(struct pst_smtp_server *core, uint16_t code)
+{
+	(void)code;
+	PST_BUG_ON(core->asked_chunk);
+}
+
+static void accepted_chunk(struct pst_smtp_server *core)
+{
+	enter(core, PST_SMTP_NEXT);
+}
+
+static void refused_chunk(struct pst_smtp_server *core, uint16_t code)
+{
+	(void)code;
+	enter(core, PST_SMTP_NEXT);
 }
 
 static void accepted_end(struct pst_smtp_server *core)
@@ -611,7 +673,8 @@ static const struct {
 	[PST_SMTP_EV_HELO] = {2, accepted_helo, unchanged},
 	[PST_SMTP_EV_MAIL] = {2, accepted_mail, unchanged},
 	[PST_SMTP_EV_RCPT] = {2, accepted_rcpt, refused_rcpt},
-	[PST_SMTP_EV_DATA] = {3, accepted_data, unchanged},
+	[PST_SMTP_EV_DATA] = {3, accepted_data, refused_data},
+	[PST_SMTP_EV_CHUNK] = {2, accepted_chunk, refused_chunk},
 	[PST_SMTP_EV_STARTTLS] = {2, accepted_starttls, unchanged},
 	[PST_SMTP_EV_END] = {2, accepted_end, refused_end},
 };
@@ -703,18 +766,71 @@ static void next_body(struct pst_smtp_server *core, struct pst_span in, uint32_t
 	}
 }
 
+static void next_chunk(struct pst_smtp_server *core, struct pst_span in, uint32_t *used,
+		       struct pst_smtp_event *event)
+{
+	while (core->chunk_left > 0 && *used < in.len) {
+		uint32_t left = (uint32_t)PST_MIN(core->chunk_left, UINT32_MAX), piece = 0;
+		int ended = pst_smtp_data_next(&core->data, pst_span_sub(in, *used, left), &piece,
+					       &event->wire);
+
+		PST_BUG_ON(ended);
+		*used += piece;
+		core->chunk_left -= piece;
+		if (event->wire.len) {
+			event->kind = PST_SMTP_EV_BODY;
+			return;
+		}
+	}
+	if (core->chunk_left > 0)
+		return;
+	if (!core->chunk_last) {
+		event->kind = PST_SMTP_EV_CHUNK;
+		ask(core, event->kind);
+		return;
+	}
+	event->wire = pst_smtp_data_finish(&core->data);
+	if (event->wire.len) {
+		event->kind = PST_SMTP_EV_BODY;
+		return;
+	}
+	event->kind = PST_SMTP_EV_END;
+	enter(core, PST_SMTP_JUDGE);
+	ask(core, event->kind);
+}
+
+static void next_refused_chunk(struct pst_smtp_server *core, struct pst_span in, uint32_t *used,
+			       struct pst_smtp_event *event)
+{
+	uint32_t len = (uint32_t)PST_MIN(core->chunk_left, in.len - *used);
+
+	*used += len;
+	core->chunk_left -= len;
+	if (core->chunk_left > 0)
+		return;
+	say(event, PST_SMTP_EV_REPLY, core->chunk_refusal);
+	core->chunk_refusal = NULL;
+}
+
 void pst_smtp_server_next(struct pst_smtp_server *core, struct pst_span in, uint32_t *used,
 			  struct pst_smtp_event *event)
 {
 	PST_BUG_ON(core->waiting);
 	memset(event, 0, sizeof(*event));
 	*used = 0;
-	if (ANY_COMMAND & (1u << core->state))
+	if (!core->chunk_refusal && ANY_COMMAND & (1u << core->state))
 		next_command(core, in, used, event);
 	else if (core->state == PST_SMTP_BODY)
 		next_body(core, in, used, event);
 	else if (core->state == PST_SMTP_CLOSED)
 		*used = in.len;
+	if (event->kind != PST_SMTP_EV_NONE)
+		return;
+	/* A BDAT command says nothing of itself: its octets follow at once. */
+	if (core->state == PST_SMTP_CHUNK)
+		next_chunk(core, in, used, event);
+	else if (core->chunk_refusal && core->state != PST_SMTP_CLOSED)
+		next_refused_chunk(core, in, used, event);
 }
 
 void pst_smtp_server_init(struct pst_smtp_server *core)

@@ -1,6 +1,6 @@
 /* smtp/server.h - the server side of an SMTP session, without I/O
  *
- * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 1870, 2034, 2920, 3461, 6152, 6531.
+ * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 1870, 2034, 2920, 3030, 3461, 6152, 6531.
  * Concept: the owner feeds bytes and pulls one event at a time. An event that asks (HELO, MAIL,
  * RCPT, DATA, END) stops the core until the owner answers; only then the session's state follows
  * the answer's class. Everything that syntax and order alone decide arrives as a ready reply.
@@ -10,6 +10,8 @@
  * is the owner's.
  * Framing: command lines end in CRLF. A bare CR, a bare LF or a NUL in a command is 500 5.5.2 and
  * the end of the session. A line over the limit is read to its end and answered 500 5.5.2.
+ * BDAT's octets are always read, whatever becomes of the command: they can never be taken for
+ * commands. What is wrong is said behind them.
  */
 #ifndef PST_SMTP_SERVER_H
 #define PST_SMTP_SERVER_H
@@ -30,6 +32,8 @@
 	X(MAIL, "sender accepted") \
 	X(RCPT, "at least one recipient accepted") \
 	X(BODY, "354 said, data is flowing") \
+	X(CHUNK, "octets of a chunk are flowing (BDAT)") \
+	X(NEXT, "a chunk was answered, the next one is due") \
 	X(JUDGE, "true end of data seen, answer owed") \
 	X(CLOSED, "QUIT answered, or the session was ended by us")
 
@@ -47,8 +51,11 @@ enum pst_smtp_event_kind {
 	PST_SMTP_EV_HELO,  /* asks: name, esmtp. An accepted one forgets a transaction, too */
 	PST_SMTP_EV_MAIL,  /* asks: path, mail */
 	PST_SMTP_EV_RCPT,  /* asks: path, dsn */
-	PST_SMTP_EV_DATA,  /* asks: answer 354 to take the body, 4xx or 5xx to stay */
+	PST_SMTP_EV_DATA,  /* asks: answer 354 to take the body, 4xx or 5xx to stay. With event.chunked
+			    * it came by BDAT: 354 is the only answer, and nothing is said */
 	PST_SMTP_EV_BODY,  /* wire: the next decoded piece, in wire form */
+	PST_SMTP_EV_CHUNK, /* asks: a chunk was read that is not the last one: 250, or the reason why the
+			    * message will not be taken, again at each chunk and at the end */
 	PST_SMTP_EV_END,   /* asks: the final answer; what the decoder noticed is in core->data */
 	PST_SMTP_EV_QUIT,  /* send event.reply and close */
 	PST_SMTP_EV_STARTTLS, /* asks: answer 220 and begin TLS; the session is then as new */
@@ -72,6 +79,7 @@ struct pst_smtp_event {
 	struct pst_smtp_reply reply; /* REPLY, RESET, QUIT */
 	struct pst_span name;        /* HELO */
 	bool esmtp;                  /* HELO: was it EHLO */
+	bool chunked;                /* DATA: by BDAT */
 	struct pst_smtp_path path;   /* MAIL, RCPT */
 	struct pst_smtp_mail_params mail;
 	struct pst_smtp_rcpt_dsn dsn; /* RCPT */
@@ -82,6 +90,8 @@ struct pst_smtp_server {
 	uint8_t state;    /* enum pst_smtp_state */
 	bool waiting;     /* an event that asks is open */
 	uint8_t asked;    /* enum pst_smtp_event_kind of that event */
+	bool chunk_last;  /* the chunk at hand is the last one */
+	bool asked_chunk; /* that event is a DATA by BDAT */
 	bool asked_esmtp; /* that event is an EHLO */
 	bool asked_utf8;  /* that event is a MAIL with SMTPUTF8 */
 	bool esmtp;       /* EHLO was accepted */
@@ -92,6 +102,8 @@ struct pst_smtp_server {
 	bool utf8; /* the transaction was declared SMTPUTF8: its paths may hold UTF-8 */
 	bool rcpt_refused; /* a recipient of this transaction was refused */
 	bool rcpt_deferred; /* with a 4xx: a DATA without recipients is 451 then, not 554 */
+	uint64_t chunk_left; /* octets of the chunk at hand still to be read */
+	const struct pst_smtp_reply *chunk_refusal; /* said when they have been thrown away */
 	uint32_t scanned; /* bytes of an incomplete line already searched for its end */
 	struct pst_smtp_data data;
 };
@@ -107,13 +119,20 @@ void pst_smtp_server_greeted(struct pst_smtp_server *core);
  *       (its spans borrow them) and before the next call
  *  note NONE with used == 0 and in.len >= PST_SMTP_LINE_MAX cannot happen: over-long lines are
  *       consumed as they come. In state CLOSED everything is consumed and dropped; in state NEW
- *       nothing is touched. END always consumes bytes of its own: a BODY event never hides it. */
+ *       nothing is touched. Call until NONE: CHUNK and END can come without consuming anything. */
 void pst_smtp_server_next(struct pst_smtp_server *core, struct pst_span in, uint32_t *used,
 			  struct pst_smtp_event *event);
 
 /* Answer the open event. The owner sends the reply itself (and EHLO's list by pst_smtp_caps_put,
  * having set core->offered); here the state follows its class: 2xx or, for DATA, 354 proceeds. */
 void pst_smtp_server_answer(struct pst_smtp_server *core, uint16_t code);
+
+/* Is the client in the middle of its message? */
+static inline bool pst_smtp_server_in_body(const struct pst_smtp_server *core)
+{
+	return core->state == PST_SMTP_BODY || core->state == PST_SMTP_CHUNK ||
+	       core->state == PST_SMTP_NEXT;
+}
 
 /* The owner ends the session (421, shutdown): no further events. */
 void pst_smtp_server_close(struct pst_smtp_server *core);

@@ -280,7 +280,7 @@ def offers(t):
     wait_until(lambda: words().get('SIZE') == 'SIZE 12345678', 5, 0.2)
     got = words()
     for word in ('PIPELINING', 'ENHANCEDSTATUSCODES', '8BITMIME', 'SIZE', 'SMTPUTF8', 'DSN',
-                 'LIMITS'):
+                 'LIMITS', 'CHUNKING'):
         check(word in got, '%s is not offered: %s', word, got)
     equal(got['SIZE'].split()[1], '12345678', 'SIZE')
     for word in ('AUTH', 'VRFY', 'STARTTLS', 'XFORWARD', 'ETRN'):

@@ -106,7 +106,10 @@ static void handle(struct run *run, const struct pst_smtp_event *event, struct p
 	case PST_SMTP_EV_REPLY:
 	case PST_SMTP_EV_RESET:
 	case PST_SMTP_EV_QUIT:
-		FUZZ_CHECK(!core->waiting && !run->in_body);
+		FUZZ_CHECK(!core->waiting);
+		FUZZ_CHECK(!run->in_body || core->state == PST_SMTP_NEXT ||
+			   event->kind != PST_SMTP_EV_REPLY);
+		run->in_body = core->state == PST_SMTP_NEXT;
 		check_reply(event);
 		note(run, &event->reply.code, sizeof(event->reply.code));
 		run->closed = event->close || event->kind == PST_SMTP_EV_QUIT;
@@ -122,7 +125,8 @@ static void handle(struct run *run, const struct pst_smtp_event *event, struct p
 		note(run, &event->esmtp, sizeof(event->esmtp));
 		if (event->esmtp)
 			core->offered = PST_SMTP_CAP_SIZE | PST_SMTP_CAP_8BITMIME |
-					PST_SMTP_CAP_DSN | PST_SMTP_CAP_SMTPUTF8;
+					PST_SMTP_CAP_DSN | PST_SMTP_CAP_SMTPUTF8 |
+					PST_SMTP_CAP_CHUNKING;
 		break;
 	case PST_SMTP_EV_MAIL:
 	case PST_SMTP_EV_RCPT:
@@ -136,6 +140,9 @@ static void handle(struct run *run, const struct pst_smtp_event *event, struct p
 		break;
 	case PST_SMTP_EV_DATA:
 		break;
+	case PST_SMTP_EV_CHUNK:
+		FUZZ_CHECK(run->in_body && core->chunk_left == 0 && !core->chunk_last);
+		break;
 	case PST_SMTP_EV_END:
 		FUZZ_CHECK(run->in_body);
 		FUZZ_CHECK(core->data.out_bytes == 0 ||
@@ -147,11 +154,15 @@ static void handle(struct run *run, const struct pst_smtp_event *event, struct p
 	}
 	FUZZ_CHECK(core->waiting && core->asked == event->kind);
 	code = answer(run, event->kind);
+	if (event->chunked)
+		code = 354;
 	pst_smtp_server_answer(core, code);
 	if (event->kind == PST_SMTP_EV_DATA && code == 354) {
 		run->in_body = true;
 		run->tail[0] = '\r';
 		run->tail[1] = 0;
+	} else if (event->kind == PST_SMTP_EV_HELO && code == 250) {
+		run->in_body = false;
 	}
 }
 

@@ -416,6 +416,145 @@ static void test_unstuff(void **state)
 	}
 }
 
+/* What BDAT's content becomes, in passes over the whole of it: newlines, then dots. */
+static uint32_t content_model(const uint8_t *in, uint32_t len, uint8_t *out, uint64_t *bare)
+{
+	bool at_start = true, any = false;
+	uint32_t n = 0;
+
+	*bare = 0;
+	for (uint32_t i = 0; i < len; i++) {
+		uint32_t taken = 0;
+
+		if (len - i >= 2 && memcmp(in + i, "\r\n", 2) == 0)
+			taken = 2;
+		else if (len - i >= 3 && memcmp(in + i, "\r\r\n", 3) == 0)
+			taken = 3;
+		else if (in[i] == '\r' || in[i] == '\n')
+			taken = 1;
+		if (taken > 0) {
+			*bare += taken != 2;
+			i += taken - 1;
+			out[n++] = '\r';
+			out[n++] = '\n';
+			at_start = true;
+			any = true;
+		} else if (in[i] != 0) {
+			if (at_start && in[i] == '.')
+				out[n++] = '.';
+			out[n++] = in[i];
+			at_start = false;
+			any = true;
+		}
+	}
+	if (any && !at_start) {
+		out[n++] = '\r';
+		out[n++] = '\n';
+	}
+	return n;
+}
+
+/* Through the decoder, in pieces that end at each `cut`. */
+static uint32_t content_drive(struct pst_smtp_data *data, const uint8_t *in, uint32_t len,
+			      uint32_t cut, uint8_t *out)
+{
+	uint32_t ends[2] = {cut, len}, from = 0, n = 0;
+	struct pst_span wire;
+
+	pst_smtp_data_init_content(data);
+	for (uint32_t piece = 0; piece < 2; piece++) {
+		uint32_t used;
+
+		while (from < ends[piece]) {
+			struct pst_span rest = {in + from, ends[piece] - from};
+
+			assert_int_equal(pst_smtp_data_next(data, rest, &used, &wire), 0);
+			assert_true(used > 0 || wire.len > 0);
+			if (wire.len)
+				memcpy(out + n, wire.at, wire.len);
+			n += wire.len;
+			from += used;
+		}
+	}
+	wire = pst_smtp_data_finish(data);
+	if (wire.len)
+		memcpy(out + n, wire.at, wire.len);
+	n += wire.len;
+	assert_int_equal(pst_smtp_data_finish(data).len, 0);
+	assert_int_equal(data->out_bytes, n);
+	return n;
+}
+
+static void test_content_short_strings(void **state)
+{
+	static const uint8_t letters[] = {'.', '\r', '\n', 'a', 0};
+
+	(void)state;
+	for (uint32_t len = 0; len <= 7; len++) {
+		uint32_t count = 1;
+
+		for (uint32_t i = 0; i < len; i++)
+			count *= PST_COUNT(letters);
+		for (uint32_t number = 0; number < count; number++) {
+			uint8_t in[8], want[32], got[32];
+			uint32_t rest = number, nul = 0, want_len;
+			uint64_t bare;
+
+			for (uint32_t i = 0; i < len; i++, rest /= PST_COUNT(letters)) {
+				in[i] = letters[rest % PST_COUNT(letters)];
+				nul += in[i] == 0;
+			}
+			want_len = content_model(in, len, want, &bare);
+			for (uint32_t cut = 0; cut <= len; cut++) {
+				struct pst_smtp_data data;
+				uint32_t got_len = content_drive(&data, in, len, cut, got);
+
+				if (got_len != want_len || memcmp(got, want, got_len) != 0 ||
+				    data.bare_newline_count != bare || data.nul_count != nul) {
+					explain("content", in, len, cut);
+					fail();
+				}
+			}
+		}
+	}
+}
+
+/* The decoder's inverse: a message sent by BDAT, and the same one stuffed and sent by DATA, are the
+ * same on the wire; and taking the stuffing off gives the message. */
+static void test_content_is_stuffed(void **state)
+{
+	static const char *const messages[] = {
+		"Subject: x\r\n\r\nhello\r\n", ".\r\n", "..\r\n.a\r\na.\r\n", "\r\n.\r\n.\r\n", "",
+		"MAIL FROM:<a@b>\r\n.\r\nDATA\r\n",
+	};
+
+	(void)state;
+	for (uint32_t i = 0; i < PST_COUNT(messages); i++) {
+		uint32_t len = (uint32_t)strlen(messages[i]), got_len, back = 0;
+		uint8_t got[256], plain[256];
+		struct pst_smtp_data data;
+		struct pst_span wire, run;
+		struct drive drive;
+		bool at_start = true;
+
+		got_len = content_drive(&data, (const uint8_t *)messages[i], len, len / 2, got);
+		wire = (struct pst_span){got, got_len};
+		while ((run = pst_smtp_unstuff_next(&wire, &at_start)).len) {
+			memcpy(plain + back, run.at, run.len);
+			back += run.len;
+		}
+		assert_int_equal(back, len);
+		assert_memory_equal(plain, messages[i], len);
+		memcpy(plain, got, got_len);
+		memcpy(plain + got_len, ".\r\n", 3);
+		drive_begin(&drive);
+		drive_piece(&drive, plain, got_len + 3);
+		assert_true(drive.result.ended);
+		assert_int_equal(drive.result.out_len, got_len);
+		assert_memory_equal(drive.result.out, got, got_len);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -426,6 +565,8 @@ int main(void)
 		cmocka_unit_test(test_conforming_is_not_copied),
 		cmocka_unit_test(test_line_length),
 		cmocka_unit_test(test_unstuff),
+		cmocka_unit_test(test_content_short_strings),
+		cmocka_unit_test(test_content_is_stuffed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

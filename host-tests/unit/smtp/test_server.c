@@ -7,10 +7,11 @@
  *
  * The text: `ehlo NAME`, `helo NAME`, `mail MAILBOX [size=N] [body=7|8] [ret=X]
  * [envid=X] [utf8]`, `rcpt MAILBOX [notify=X] [orcpt=X]`, `data`,
- * `body{WIRE}`, `end`, or for what the core answers itself the event and the codes: `reply 500
+ * `bdat`, `chunk`, `body{WIRE}`, `end`, or for what the core answers itself the event and the codes: `reply 500
  * 5.5.2`, `reset 250 2.0.0`, `quit 221 2.0.0`; with `err`, `close`, `foreign` for the flags. `~N~`
  * in what is sent makes N letters. It offers SIZE and 8BITMIME, and to who says EHLO dsn
- * or EHLO utf8 also that.
+ * EHLO utf8 or
+ * EHLO bdat also that.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -145,6 +146,7 @@ static void handle(struct owner *owner, const struct pst_smtp_event *event)
 		put_span(owner, event->name);
 		if (event->esmtp)
 			core->offered = PST_SMTP_CAP_SIZE | PST_SMTP_CAP_8BITMIME |
+					(starts(event->name, "bdat") ? PST_SMTP_CAP_CHUNKING : 0) |
 					(starts(event->name, "dsn") ? PST_SMTP_CAP_DSN : 0) |
 					(starts(event->name, "utf8") ? PST_SMTP_CAP_SMTPUTF8 |
 									       PST_SMTP_CAP_DSN
@@ -169,7 +171,11 @@ static void handle(struct owner *owner, const struct pst_smtp_event *event)
 		pst_smtp_server_answer(core, judge_path(&event->path));
 		break;
 	case PST_SMTP_EV_DATA:
-		begin_event(owner, "data");
+		begin_event(owner, event->chunked ? "bdat" : "data");
+		if (event->chunked) {
+			pst_smtp_server_answer(core, 354);
+			break;
+		}
 		pst_smtp_server_answer(core, owner->refuse_data ? 451 : 354);
 		break;
 	case PST_SMTP_EV_BODY:
@@ -177,6 +183,12 @@ static void handle(struct owner *owner, const struct pst_smtp_event *event)
 			begin_event(owner, "body{");
 		owner->in_body = true;
 		put_span(owner, event->wire);
+		break;
+	case PST_SMTP_EV_CHUNK:
+		begin_event(owner, "chunk");
+		assert_int_equal(core->state, PST_SMTP_CHUNK);
+		pst_smtp_server_answer(core, core->data.nul_count ? 550 : 250);
+		assert_int_equal(core->state, PST_SMTP_NEXT);
 		break;
 	case PST_SMTP_EV_END:
 		begin_event(owner, "end");
@@ -278,6 +290,8 @@ struct row {
 #define FROM "MAIL FROM:<a@b.example>\r\n"
 #define TO "RCPT TO:<c@d.example>\r\n"
 #define T_HI "ehlo c"
+#define OPEN_BDAT "EHLO bdat\r\n" FROM TO
+#define T_BDAT "ehlo bdat; mail a@b.example; rcpt c@d.example"
 #define T_OPEN "ehlo c; mail a@b.example; rcpt c@d.example"
 
 static const struct row ROWS[] = {
@@ -357,7 +371,7 @@ static const struct row ROWS[] = {
 	ROW("HELP with argument", "HELP MAIL\r\n", "reply 214 2.0.0"),
 	ROW("VRFY without argument", "VRFY\r\n", "reply 501 5.5.4 err"),
 	ROW("not offered",
-	    "EXPN l\r\nETRN d\r\nAUTH PLAIN AGEAYg==\r\nSTARTTLS\r\nBDAT 3 LAST\r\nTURN\r\n"
+	    "EXPN l\r\nETRN d\r\nAUTH PLAIN AGEAYg==\r\nSTARTTLS\r\nBDAT 3 LAST\r\nabcTURN\r\n"
 	    "XCLIENT ADDR=1\r\n",
 	    "reply 502 5.5.1 err; reply 502 5.5.1 err; reply 502 5.5.1 err; reply 502 5.5.1 err; "
 	    "reply 502 5.5.1 err; reply 502 5.5.1 err; reply 502 5.5.1 err"),
@@ -503,6 +517,54 @@ static const struct row ROWS[] = {
 	    HI FROM TO "DATA\r\na\n.\nb\r.\r\n.\r\r\nMAIL FROM:<x@y>\r\n.\r\nNOOP\r\n",
 	    T_OPEN "; data; body{a\r\n..\r\nb\r\n..\r\n\r\nMAIL FROM:<x@y>\r\n}; end; "
 		   "reply 250 2.0.0"),
+
+	/* chunks */
+	ROW("one chunk", OPEN_BDAT "BDAT 12 LAST\r\nS: x\r\n\r\nhi\r\nQUIT\r\n",
+	    T_BDAT "; bdat; body{S: x\r\n\r\nhi\r\n}; end; quit 221 2.0.0"),
+	ROW("chunks, cut anywhere, dots stuffed",
+	    OPEN_BDAT "BDAT 3\r\na\r\nBDAT 2\r\n.\rBDAT 0\r\nBDAT 5 last\r\n\n.\r\nbNOOP\r\n",
+	    T_BDAT "; bdat; body{a\r\n}; chunk; body{..\r}; chunk; chunk; "
+		   "body{\n..\r\nb\r\n}; end; reply 250 2.0.0"),
+	ROW("an end of data inside is none",
+	    OPEN_BDAT "BDAT 9\r\na\r\n.\r\nQ\r\nBDAT 0 LAST\r\n" FROM,
+	    T_BDAT "; bdat; body{a\r\n..\r\nQ\r\n}; chunk; end; mail a@b.example"),
+	ROW("bare newlines and a NUL",
+	    OPEN_BDAT "BDAT 8 LAST\r\na\nb\rc\0d\rQUIT\r\n",
+	    T_BDAT "; bdat; body{a\r\nb\r\ncd\r\n}; end; quit 221 2.0.0"),
+	ROW("a refused chunk", OPEN_BDAT "BDAT 1\r\n\0BDAT 1\r\naBDAT 0 LAST\r\nNOOP\r\n",
+	    T_BDAT "; bdat; chunk; body{a}; chunk; body{\r\n}; end; reply 250 2.0.0"),
+	ROW("nothing at all", OPEN_BDAT "BDAT 0 LAST\r\nNOOP\r\n",
+	    T_BDAT "; bdat; end; reply 250 2.0.0"),
+	ROW("between chunks", OPEN_BDAT "BDAT 1\r\naDATA\r\n" TO FROM "NOOP\r\nSTARTTLS\r\n"
+				      "BDAT 1 LAST\r\nbNOOP\r\n",
+	    T_BDAT "; bdat; body{a}; chunk; reply 503 5.5.1 err; reply 503 5.5.1 err; "
+		   "reply 503 5.5.1 err; reply 250 2.0.0; reply 502 5.5.1 err; body{b\r\n}; end; "
+		   "reply 250 2.0.0"),
+	ROW("RSET between chunks", OPEN_BDAT "BDAT 1\r\naRSET\r\nBDAT 4 LAST\r\nQUITNOOP\r\n",
+	    T_BDAT "; bdat; body{a}; chunk; reset 250 2.0.0; reply 503 5.5.1 err; reply 250 2.0.0"),
+	ROW("EHLO between chunks", OPEN_BDAT "BDAT 1\r\naEHLO bdat\r\n" FROM,
+	    T_BDAT "; bdat; body{a}; chunk; ehlo bdat; mail a@b.example"),
+	ROW("BDAT without a recipient is read, and said behind",
+	    "EHLO bdat\r\n" FROM "RCPT TO:<no@d.example>\r\nBDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\n"
+	    "RSET\r\n" FROM "RCPT TO:<later@d.example>\r\nBDAT 1 LAST\r\nxRSET\r\n" FROM
+	    "BDAT 1 LAST\r\nxRSET\r\nBDAT 1 LAST\r\nxQUIT\r\n",
+	    "ehlo bdat; mail a@b.example; rcpt no@d.example; reply 554 5.5.1 err; reply 554 5.5.1 err; "
+	    "reset 250 2.0.0; mail a@b.example; rcpt later@d.example; reply 451 4.5.1; "
+	    "reset 250 2.0.0; mail a@b.example; reply 503 5.5.1 err; reset 250 2.0.0; "
+	    "reply 503 5.5.1 err; quit 221 2.0.0"),
+	ROW("BDAT before EHLO, and where it was not offered",
+	    "BDAT 6 LAST\r\nQUIT\r\n" HI "BDAT 6 LAST\r\nQUIT\r\nQUIT\r\n",
+	    "reply 502 5.5.1 err; ehlo c; reply 502 5.5.1 err; quit 221 2.0.0"),
+	ROW("BDAT of bad syntax",
+	    OPEN_BDAT "BDAT\r\nBDAT LAST\r\nBDAT -1\r\nBDAT 0x1\r\nBDAT 1 FIRST\r\n"
+		      "BDAT 1 LAST LAST\r\nBDAT 99999999999999999999 LAST\r\n"
+		      "BDAT 000000000000000000001\r\nBDAT 2 LAST\r\n\r\nQUIT\r\n",
+	    T_BDAT "; reply 501 5.5.4 err; reply 501 5.5.4 err; reply 501 5.5.4 err; "
+		   "reply 501 5.5.4 err; reply 501 5.5.4 err; reply 501 5.5.4 err; "
+		   "reply 501 5.5.4 err; reply 501 5.5.4 err; bdat; body{\r\n}; end; "
+		   "quit 221 2.0.0"),
+	ROW("DATA, then BDAT", OPEN_BDAT "DATA\r\nBDAT 1 LAST\r\n.\r\nBDAT 4 LAST\r\nQUITQUIT\r\n",
+	    T_BDAT "; data; body{BDAT 1 LAST\r\n}; end; reply 503 5.5.1 err; quit 221 2.0.0"),
 
 	/* what is not SMTP */
 	ROW("HTTP", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "reply 554 5.5.1 err close foreign"),
