@@ -22,7 +22,7 @@ JOBS := $(shell nproc 2>/dev/null || echo 1)
 Q := $(if $(V),,@)
 
 CONFIG_GOALS := defconfig menuconfig olddefconfig savedefconfig
-TEST_GOALS := test tidy unit contract conformance e2e fuzz-replay
+TEST_GOALS := test tidy unit contract conformance e2e interop fuzz-replay
 BUILD_GOALS := all postern tests size
 GOALS := help run bench fuzz clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS)
 
@@ -38,6 +38,7 @@ Postern, a spam-filtering SMTP proxy
   make unit             the unit tests              make contract     the seams' contract suites
   make conformance      dialogues and foreign byte scripts (SUITES=DIR, ONLY=smtp|address|...)
   make e2e              real clients and servers    make tidy         checks of the source itself
+  make interop          a table of real mail programs: who can speak with whom through Postern
   make fuzz             T=TARGET SECONDS=60: search with libFuzzer
   make bench            Postern beside HAProxy      make size         bytes per module
   make defconfig        start from board/BOARD/defconfig (BOARD=$(BOARD))
@@ -103,6 +104,9 @@ test:
 
 tidy unit contract e2e:
 	$(Q)$(RUNNER) --only $@
+
+interop:
+	$(Q)$(RUNNER) --only $@ --full
 
 conformance:
 	$(Q)$(RUNNER) --only conformance $(if $(SUITES),--suites '$(SUITES)') $(if $(ONLY),--kinds '$(ONLY)')

@@ -244,6 +244,13 @@ def suite_e2e(options):
                        '--out', OUT, *(['--full'] if options.full else [])])
 
 
+def suite_interop(options):
+    if not make():
+        return Count(failed=1)
+    return run_script([PYTHON, 'host-tests/interop/run.py', '--postern', OUT + '/postern',
+                       '--out', OUT, *(['--full'] if options.full else [])])
+
+
 SUITES = {
     'unit': suite_unit,
     'tidy': suite_tidy,     # after a build: it looks at objects too
@@ -252,6 +259,7 @@ SUITES = {
     'sanitize': suite_sanitize,
     'clang': suite_clang,
     'e2e': suite_e2e,
+    'interop': suite_interop,
 }
 
 

@@ -40,6 +40,9 @@ test)
 	need gcc gcc
 	need clang clang
 	need curl curl
+	need openssl openssl
+	need gpg gpg
+	need gpg-agent gpg-agent
 	;;
 fuzz)
 	need clang clang

@@ -52,7 +52,7 @@ def twenty_recipients_two_routes(t):
     check(wait_until(lambda: queue.queue_count() == 0, 20, 0.1), 'still queued: %s',
           queue.log[-1500:])
     equal(sorted(owners(inside[0]) + owners(inside[1])), sorted(rcpts), 'mailboxes')
-    equal([(r['rcpts'], r['outcome']) for r in proxy.log()], [('10', 'delivered')] * 2,
+    equal([(r['rcpts'], r['outcome']) for r in proxy.wait_log(count=2)], [('10', 'delivered')] * 2,
           'transactions')
 
 

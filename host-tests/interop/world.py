@@ -4,12 +4,14 @@ Starting five servers for each row would take longer than the rows. Everything i
 asked for, and taken down when the suite ends.
 """
 import os
+import socket
 import ssl
 import subprocess
 import threading
 
 from support import harness, mail, mta, postfix
 from support.harness import Skip, check
+from support.proc import wait_until
 
 DOMAINS = {name: name + '.example' for name in ('sink', 'postfix', 'exim', 'opensmtpd', 'dovecot')}
 _worlds, _lock = {}, threading.Lock()
@@ -50,6 +52,19 @@ def certificate(directory, name, mode=0o644, kind='ec'):
     check(done.returncode == 0, 'openssl: %s', done.stderr)
     os.chmod(paths[1], mode)
     return tuple(paths)
+
+
+def offers(address, secured, keyword):
+    with socket.create_connection(address, 10) as sock:
+        sock = UNVERIFIED.wrap_socket(sock) if secured else sock
+        stream = sock.makefile('rwb')
+        stream.readline()
+        stream.write(b'EHLO client.example\r\n')
+        stream.flush()
+        while True:
+            line = stream.readline()
+            if keyword in line or line[3:4] != b'-':
+                return keyword in line
 
 
 class World:
@@ -125,6 +140,9 @@ class World:
         proxy = self.context.postern(lines=lines, listen=listen)
         if mode == 'tls':
             proxy.ports = [port]
+        # it learns what the internal servers offer while it serves the first clients already
+        check(wait_until(lambda: offers(proxy.address, mode == 'tls', b'8BITMIME'), 10, 0.1),
+              'no 8BITMIME is offered, though all servers have it')
         return proxy
 
     def mta_client(self, kind, mode):
