@@ -344,9 +344,8 @@ static uint64_t size_offered(const struct pst_session *session, const struct pst
 {
 	uint64_t ours = session->conf->policy.message_bytes_max;
 
-	if ((inside->set & PST_SMTP_CAP_SIZE) && inside->size_bytes > 0)
-		return PST_MIN(ours, inside->size_bytes);
-	return ours;
+	/* A route that names no limit does not lift another's. */
+	return inside->size_bytes > 0 ? PST_MIN(ours, inside->size_bytes) : ours;
 }
 
 /* ---- TLS ------------------------------------------------------------------------------------- */
