@@ -535,16 +535,36 @@ static void fingerprints_are_pins(void **state)
 	try_pins(pins, 1, PAIR(p256), WALL_S, false);
 }
 
-/* A chain in which a pinned certificate stands above the one that the server has a key for. */
+/* Of the chain only the server's own certificate counts, whoever has signed it. */
 static void a_pin_is_of_the_servers_own_certificate(void **state)
 {
 	static uint8_t chain[8192];
-	struct pst_tls_pair pair = PAIR(rsa);
+	struct pst_tls_certificate_facts facts;
+	struct pst_tls_context *context;
+	struct pst_tls_pair pair = PAIR(rsa), signer = PAIR(p256);
 	uint8_t pins[1][32];
 
 	(void)state;
 	pair.certificate = join(chain, PEM(rsa_certificate), PEM(p256_certificate));
 	memcpy(pins[0], sha256_p256_certificate, 32);
+	try_pins(pins, 1, pair, WALL_S, false);
+	/* With its signer behind it: good by its own print, not by the signer's. */
+	pair = (struct pst_tls_pair){
+		join(chain, PEM(p384_certificate), PEM(middle_certificate)), PEM(p384_key)};
+	signer = PAIR(middle);
+	world_open(&world, 1);
+	context = server_with(&pair, 1, NULL);
+	pst_tls_mbedtls_describe(context, 0, PST_SPAN_NONE, &facts);
+	pst_tls_context_drop(context);
+	world_close(&world);
+	memcpy(pins[0], facts.sha256, 32);
+	try_pins(pins, 1, pair, WALL_S, true);
+	world_open(&world, 1);
+	context = server_with(&signer, 1, NULL);
+	pst_tls_mbedtls_describe(context, 0, PST_SPAN_NONE, &facts);
+	pst_tls_context_drop(context);
+	world_close(&world);
+	memcpy(pins[0], facts.sha256, 32);
 	try_pins(pins, 1, pair, WALL_S, false);
 }
 
@@ -641,6 +661,7 @@ static void a_long_chain_goes_through(void **state)
 	static uint8_t chain[20000];
 	static const uint16_t versions[] = {0x0303, 0x0304};
 	struct pst_tls_pair pair = PAIR(rsa);
+	uint8_t got[16];
 
 	(void)state;
 	pair.certificate = join(chain, PEM(rsa_certificate), PST_SPAN_NONE);
@@ -656,6 +677,9 @@ static void a_long_chain_goes_through(void **state)
 		assert_true(server.sent_count > 6500);
 		assert_true(end_facts(&client).peak_bytes <= PST_TLS_HANDSHAKE_BYTES);
 		assert_true(end_facts(&server).peak_bytes <= PST_TLS_HANDSHAKE_BYTES);
+		/* The client has looked at it and does not keep it. */
+		assert_int_equal(end_read(&client, got, sizeof(got)), 0);
+		assert_true(end_facts(&client).used_bytes <= PST_TLS_IDLE_BYTES);
 		disconnect();
 		world_close(&world);
 	}
