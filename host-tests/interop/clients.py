@@ -23,7 +23,8 @@ def _read(path):
 def by_curl(t, world, mode, path, rcpt):
     scheme = 'smtps' if mode == 'tls' else 'smtp'
     status, text = t.run_tool(
-        'curl', '-sS', '--url', '%s://127.0.0.1:%d/%s' % (scheme, world.proxy(mode).address[1], HELO),
+        'curl', '-sS', '--url',
+        '%s://127.0.0.1:%d/%s' % (scheme, world.proxy(mode).address[1], HELO),
         '--mail-from', SENDER, '--mail-rcpt', rcpt, '--upload-file', path,
         *(['--ssl-reqd', '-k'] if mode != 'plain' else []))
     check(status == 0, 'curl: %s', text)
@@ -81,7 +82,8 @@ mailer.createTransport({
     requireTLS: secure === 'starttls', ignoreTLS: secure === 'plain',
     tls: {rejectUnauthorized: false},
 }).sendMail({envelope: {from, to: [to], use8BitMime: true}, raw: {path}}).then(
-    done => console.log(done.response), error => { console.error(error.message); process.exit(1); });
+    done => console.log(done.response),
+    error => { console.error(error.message); process.exit(1); });
 """
 
 

@@ -10,6 +10,12 @@ CLIENTS = [('127.0.0.7', 'first.client.example'), ('127.0.0.8', 'second.client.e
            ('127.0.0.7', 'third.client.example')]
 
 
+def with_tls(t):
+    pair = world.certificate(t.directory('certificate'), 'internal.example')
+    return ['smtpd_tls_security_level = may', 'smtpd_tls_cert_file = ' + pair[0],
+            'smtpd_tls_key_file = ' + pair[1]]
+
+
 def send_all(proxy):
     for number, (source, helo) in enumerate(CLIENTS):
         with client.Client(proxy.address, source=source) as session:
@@ -26,21 +32,19 @@ def xclient_to_postfix(t, name, secured):
     """One pooled connection, each message with its own client's address and HELO."""
     settings = ['smtpd_authorized_xclient_hosts = 127.0.0.0/8']
     if secured:
-        settings += ['smtpd_tls_security_level = may', 'smtpd_tls_cert_file = %s\n'
-                     'smtpd_tls_key_file = %s' % world.certificate(t.directory('c'), 'internal.example')]
+        settings += with_tls(t)
     inside = postfix.Postfix(t, settings=settings)
     proxy = t.postern(inside.address, relay_options='tls ' + ('must' if secured else 'off'))
     send_all(proxy)
     check(wait_until(lambda: len(inside.messages()) == 3, 10), 'not inside: %s', inside.log[-800:])
-    seen = sorted(re.search(rb'from (\S+) \(\S+ \[([0-9.]+)\]\)[^\n]*\n[^\n]*by internal', m).groups()
-                  for m in inside.messages())
+    stamp = re.compile(rb'from (\S+) \(\S+ \[([0-9.]+)\]\)[^\n]*\n[^\n]*by internal')
+    seen = sorted(stamp.search(message).groups() for message in inside.messages())
     equal(seen, sorted((helo.encode(), source.encode()) for source, helo in CLIENTS),
           'what Postfix says in Received')
     logged = re.findall(r'smtpd\[\d+\]: \w+: client=\S+\[([0-9.]+)\]', inside.log)
     equal(logged, [source for source, _ in CLIENTS], 'clients in the log')
     processes = set(re.findall(r'smtpd\[(\d+)\]: \w+: client=', inside.log))
     equal(len(processes), 1, 'connections (smtpd processes) used')
-    equal(len(re.findall(r'smtpd\[\d+\]: connect from', inside.log)) >= 1, True, 'connects')
 
 
 @table([('plain', 'off'), ('tls', 'must')], seconds=60)
@@ -48,8 +52,7 @@ def xforward_to_postfix(t, name, tls):
     """Where only XFORWARD is offered, Postfix' log has the client and its HELO."""
     settings = ['smtpd_authorized_xforward_hosts = 127.0.0.0/8']
     if tls == 'must':
-        settings += ['smtpd_tls_security_level = may', 'smtpd_tls_cert_file = %s\n'
-                     'smtpd_tls_key_file = %s' % world.certificate(t.directory('c'), 'internal.example')]
+        settings += with_tls(t)
     inside = postfix.Postfix(t, settings=settings)
     proxy = t.postern(inside.address, relay_options='tls ' + tls)
     send_all(proxy)

@@ -46,8 +46,8 @@ def certificate(directory, name, mode=0o644, kind='ec'):
     os.chmod(directory, 0o755)
     key = (['rsa:2048'] if kind == 'rsa' else ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'])
     paths = [os.path.join(directory, '%s.%s' % (name, part)) for part in ('cert', 'key')]
-    done = subprocess.run(['openssl', 'req', '-x509', '-newkey', *key, '-nodes', '-days', '30', '-subj',
-                           '/CN=' + name, '-addext', 'subjectAltName=DNS:' + name,
+    done = subprocess.run(['openssl', 'req', '-x509', '-newkey', *key, '-nodes', '-days', '30',
+                           '-subj', '/CN=' + name, '-addext', 'subjectAltName=DNS:' + name,
                            '-out', paths[0], '-keyout', paths[1]], capture_output=True)
     check(done.returncode == 0, 'openssl: %s', done.stderr)
     os.chmod(paths[1], mode)

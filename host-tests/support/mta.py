@@ -32,6 +32,8 @@ class Instance:
         context.tool(peer)
         self.context = context
         self.package = context.peers.root(context.peers.package_of(peer))
+        if not private.is_possible(self.package):
+            raise Skip('no private mount namespace with an overlay can be made here')
         self.name = name
         self.port = context.port()
         self.address = str(self.port)
@@ -181,7 +183,8 @@ class OpenSmtpd(Instance):
                if tls else '')
         config = self.write('smtpd.conf', OPENSMTPD.format(
             pki=pki, port=self.port.number, box=self.maildir, inside=inside,
-            outside=outside.number if outside else 9, tls='tls pki opensmtpd.example' if tls else '',
+            outside=outside.number if outside else 9,
+            tls='tls pki opensmtpd.example' if tls else '',
             scheme='smtp+tls' if tls_client else 'smtp+notls',
             tls_client='tls no-verify' if tls_client else ''), 0o600)
         self.start(['/usr/sbin/smtpd', '-d', '-v', '-f', config],
@@ -244,8 +247,8 @@ service pop3-login {{
 
 
 class Dovecot(Instance):
-    """LMTP in; IMAP and POP3 out, every password is `secret`. Users are u0 … u49 and `user` of each
-    of the `inside` domains; in `full` one octet is too much."""
+    """LMTP in; IMAP and POP3 out, every password is `secret`. Users are u0 to u49 and `user` of
+    each of the `inside` domains; in `full` one octet is too much."""
     users = ('dovecot', 'dovenull')
 
     def __init__(self, context, inside=('example.org',), tls=None, settings=''):
@@ -272,8 +275,8 @@ class Dovecot(Instance):
             return text
 
     def boxes(self):
-        """(user, message) for every copy. Copies of one transaction are one file with several names,
-        and a reader moves them from new/ to cur/: one that is gone is looked for again."""
+        """(user, message) for every copy. Copies of one transaction are one file with several
+        names, and a reader moves them from new/ to cur/: one that is gone is looked for again."""
         while True:
             found = {}
             for folder in ('cur', 'new', 'cur'):

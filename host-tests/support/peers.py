@@ -25,6 +25,7 @@ PACKAGES = {
     'dovecot': 'dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d', 'dkimpy': 'python3-dkim',
     'ssleay': 'libnet-ssleay-perl',
 }
+NPM = {'nodemailer': '10.6.0'}
 TOOLS = {
     'smtp-source': ('postfix', 'usr/sbin/smtp-source'),
     'smtp-sink': ('postfix', 'usr/sbin/smtp-sink'),
@@ -104,7 +105,8 @@ class Apt:
                 names = re.findall(r"^'[^']*' (\S+\.deb) ", wanted.stdout, re.M)
                 return [os.path.join(self.archives, name) for name in names]
             wanted = done
-        raise Unavailable('apt cannot get %s: %s' % (' '.join(packages), wanted.stderr.strip()[-300:]))
+        raise Unavailable('apt cannot get %s: %s' % (
+            ' '.join(packages), wanted.stderr.strip()[-300:]))
 
 
 def user_name():
@@ -166,8 +168,9 @@ class Peers:
                     raise Unavailable('%s: npm is not on this machine' % package)
                 os.makedirs(directory, exist_ok=True)
                 done = subprocess.run(['npm', 'install', '--no-audit', '--no-fund', '--prefix',
-                                       directory, package], capture_output=True, text=True,
-                                      cwd=directory, stdin=subprocess.DEVNULL)
+                                       directory, '%s@%s' % (package, NPM[package])],
+                                      capture_output=True, text=True, cwd=directory,
+                                      stdin=subprocess.DEVNULL)
                 if done.returncode:
                     raise Unavailable('npm cannot get %s: %s' % (package, done.stderr[-300:]))
         return dict(os.environ, NODE_PATH=target)

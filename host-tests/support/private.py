@@ -9,6 +9,7 @@ import grp
 import os
 import pwd
 import shutil
+import subprocess
 
 SCRIPT = """\
 set -e
@@ -50,8 +51,15 @@ class Accounts:
                     out.write('%s:x:%d:\n' % (name, self.ids[name]))
 
 
+def is_possible(package):
+    """False where root may not do it, as in most containers."""
+    return subprocess.run(['unshare', '--mount', '--propagation', 'private', 'mount', '-t',
+                           'overlay', 'overlay', '-o', 'lowerdir=%s/usr:/usr' % package, '/usr'],
+                          capture_output=True).returncode == 0
+
+
 def argv(command, accounts, package='', binds=()):
-    """`package`: the directory it was unpacked into, laid over /usr. `binds`: pairs (what, where)."""
+    """`package`: where it was unpacked, laid over /usr. `binds`: pairs (what, where)."""
     pairs = [(accounts.passwd, '/etc/passwd'), (accounts.group, '/etc/group'), *binds]
     return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', SCRIPT, 'sh', package,
             *(word for pair in pairs for word in pair), '--', *command]
