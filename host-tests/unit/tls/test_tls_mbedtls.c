@@ -267,6 +267,81 @@ static void add_extension(struct pst_span extension)
 	hello[8] = (uint8_t)(len - 9);
 }
 
+static uint32_t u16_at(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 8 | at[1];
+}
+
+static void add_u16(uint8_t *at, uint32_t more)
+{
+	uint32_t value = u16_at(at) + more;
+
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+/* Where the extension begins in a hello of a client, or of a server. */
+static uint32_t find_extension(struct pst_span hello, bool of_client, uint32_t type)
+{
+	uint32_t at = 5 + 4 + 34;
+
+	at += 1u + hello.at[at];
+	at += of_client ? 2u + u16_at(hello.at + at) : 2u;
+	at += of_client ? 1u + hello.at[at] : 1u;
+	for (at += 2; at + 4 <= hello.len && u16_at(hello.at + at) != type;)
+		at += 4 + u16_at(hello.at + at + 2);
+	assert_true(at + 4 <= hello.len);
+	return at;
+}
+
+/* A client that sends several key shares, the dear one first, as GnuTLS does: ours decides. */
+static void the_servers_group_wins(void **state)
+{
+	static const uint16_t group_list[] = {P256, X25519, P384, 0};
+	static const uint8_t share[36] = {0x00, 0x1d, 0x00, 0x20, 9};
+	const struct pst_tls_allow allow = {.version_min = 0x0304, .groups = group_list};
+	struct pst_tls_pair pair = PAIR(p256);
+	struct pst_tls_context *clients, *servers;
+	struct pst_span out;
+	uint32_t at, len;
+	uint8_t *hello;
+
+	(void)state;
+	world_open(&world, 1);
+	clients = client_with(PST_SPAN_NONE, &allow);
+	servers = server_with(&pair, 1, NULL);
+	end_open(&client, clients, &anybody);
+	end_open(&server, servers, NULL);
+	pst_tls_context_drop(clients);
+	pst_tls_context_drop(servers);
+	end_work(&client);
+	hello = client.out.area + client.out.head;
+	at = find_extension(pst_buf_span(&client.out), true, 51);
+	len = at + 4 + u16_at(hello + at + 2);
+	add_u16(hello + at + 2, sizeof(share));
+	add_u16(hello + at + 4, sizeof(share));
+	assert_int_equal(u16_at(hello + at + 6), P256);
+	memmove(hello + len + sizeof(share), hello + len, client.out.len - len);
+	memcpy(hello + len, share, sizeof(share));
+	pst_buf_commit(&client.out, sizeof(share));
+	add_u16(hello + 3, sizeof(share));
+	add_u16(hello + 7, sizeof(share));
+	at = 5 + 4 + 34;
+	at += 1u + hello[at];
+	at += 2u + u16_at(hello + at);
+	at += 1u + hello[at];
+	add_u16(hello + at, sizeof(share));
+	carry(&client, &server, UINT32_MAX);
+	end_work(&server);
+	assert_int_equal(server.need, PST_TLS_INPUT);
+	out = pst_buf_span(&server.out);
+	assert_int_equal(out.at[5], 2); /* ServerHello */
+	at = find_extension(out, false, 51);
+	assert_int_equal(u16_at(out.at + at + 4), X25519);
+	disconnect();
+	world_close(&world);
+}
+
 static void try_alpn(struct pst_span extension, uint16_t version, bool good)
 {
 	const struct pst_tls_allow allow = {.version_min = version, .version_max = version};
@@ -857,6 +932,7 @@ int main(void)
 		cmocka_unit_test(versions_apart_are_an_error),
 		cmocka_unit_test(strangers_are_refused),
 		cmocka_unit_test(another_protocol_is_refused),
+		cmocka_unit_test(the_servers_group_wins),
 		cmocka_unit_test(the_certificate_fits_the_client),
 		cmocka_unit_test(a_client_that_can_use_none_is_refused),
 		cmocka_unit_test(certificates_are_judged),
