@@ -457,6 +457,9 @@ static void on_helo(struct pst_session *session, const struct pst_smtp_event *ev
 		.set = PST_SMTP_CAP_PIPELINING | PST_SMTP_CAP_ENHANCEDSTATUSCODES |
 		       PST_SMTP_CAP_SIZE | PST_SMTP_CAP_LIMITS | PST_SMTP_CAP_CHUNKING |
 		       carried(inside.set) |
+		       (session->link.mode == PST_LINK_SECURE
+				? inside.set & PST_SMTP_CAP_REQUIRETLS
+				: 0) |
 		       (offers_tls(session) ? PST_SMTP_CAP_STARTTLS : 0),
 		.size_bytes = size_offered(session, &inside),
 		.rcpt_count_max = session->conf->policy.recipient_count_max,

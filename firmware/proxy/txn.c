@@ -76,6 +76,7 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 			.size_bytes = mail->mail.size_bytes,
 			.eight_bit = mail->mail.body == PST_SMTP_BODY_8BITMIME,
 			.utf8 = mail->mail.utf8,
+			.require_tls = mail->mail.require_tls,
 			.dsn = {ret, envid},
 		},
 	};

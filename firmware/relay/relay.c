@@ -191,6 +191,9 @@ static bool route_offers(const struct pst_relay *relay, const struct pst_route *
 {
 	bool seen = false;
 
+	/* RFC 8689 section 4.2: only to a server that was verified. */
+	if (!pst_relay_security_is_sure(&route->security))
+		caps->set &= ~(uint32_t)PST_SMTP_CAP_REQUIRETLS;
 	for (uint32_t i = 0; i < route->server_count; i++) {
 		const struct pst_relay_server *server = find_server(relay, route, i);
 

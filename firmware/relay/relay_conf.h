@@ -39,6 +39,13 @@ struct pst_relay_security {
 	uint32_t pin_count;
 };
 
+/* Is every connection encrypted, and to whom it should be? */
+static inline bool pst_relay_security_is_sure(const struct pst_relay_security *security)
+{
+	return security->tls == PST_RELAY_TLS_MUST &&
+	       (security->verify_ca || security->pin_count > 0);
+}
+
 struct pst_route {
 	/* Lower-case domains; ".example.org" takes all subdomains; "*" takes every domain. */
 	const struct pst_span *domains;

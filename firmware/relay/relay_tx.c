@@ -186,7 +186,12 @@ static void tell_mail_refusal(struct pst_relay_tx *tx)
 /* The server cannot carry what the client declared (P6): not this server. */
 static bool can_carry(const struct pst_relay_tx *tx)
 {
-	return (tx->needs & ~tx->conn->core.caps.set) == 0;
+	const struct pst_relay_conn *conn = tx->conn;
+
+	if (tx->needs & PST_SMTP_CAP_REQUIRETLS &&
+	    (!conn->secure || !pst_relay_security_is_sure(&conn->server->security)))
+		return false;
+	return (tx->needs & ~conn->core.caps.set) == 0;
 }
 
 /* Behind a NOOP nothing may be sent before its reply (RFC 2920 section 3.1). */
@@ -644,6 +649,8 @@ static uint32_t needs_of(const struct pst_smtp_mail *mail)
 		needs |= PST_SMTP_CAP_8BITMIME;
 	if (mail->utf8)
 		needs |= PST_SMTP_CAP_SMTPUTF8;
+	if (mail->require_tls)
+		needs |= PST_SMTP_CAP_REQUIRETLS;
 	if (mail->dsn.ret.len > 0 || mail->dsn.envid.len > 0)
 		needs |= PST_SMTP_CAP_DSN;
 	return needs;

@@ -209,6 +209,8 @@ int pst_smtp_client_mail(struct pst_smtp_client *core, struct pst_buf *out,
 		failed |= pst_buf_put(&params, PST_SPAN(" BODY=8BITMIME"));
 	if (mail->utf8 && (core->caps.set & PST_SMTP_CAP_SMTPUTF8))
 		failed |= pst_buf_put(&params, PST_SPAN(" SMTPUTF8"));
+	if (mail->require_tls && (core->caps.set & PST_SMTP_CAP_REQUIRETLS))
+		failed |= pst_buf_put(&params, PST_SPAN(" REQUIRETLS"));
 	if (core->caps.set & PST_SMTP_CAP_DSN) {
 		failed |= param_put(&params, PST_SPAN(" RET="), mail->dsn.ret);
 		failed |= param_put(&params, PST_SPAN(" ENVID="), mail->dsn.envid);

@@ -1,6 +1,6 @@
 /* smtp/client.h - the client side of an SMTP connection, without I/O
  *
- * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 2920, 1870, 3461, 6152, 6531; Postfix XFORWARD_README.
+ * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 2920, 1870, 3461, 6152, 6531, 8689; Postfix XFORWARD_README.
  * Concept: each function appends one command to an output buffer and remembers which reply is due;
  * pst_smtp_client_next reads replies and says which command each one answers. A reply that nobody
  * asked for, or whose class makes no sense for its command, is a protocol error: the connection is
@@ -64,6 +64,7 @@ struct pst_smtp_mail {
 	uint64_t size_bytes;     /* SIZE=; 0: not known */
 	bool eight_bit;          /* BODY=8BITMIME */
 	bool utf8;               /* SMTPUTF8 */
+	bool require_tls;        /* REQUIRETLS */
 	struct pst_smtp_mail_dsn dsn;
 };
 

@@ -42,6 +42,8 @@ static const struct pst_smtp_reply
 	BAD_PARAMETER = REPLY(501, 5, 5, 4, "bad parameter"),
 	UNKNOWN_PARAMETER = REPLY(555, 5, 5, 4, "parameter not offered"),
 	BAD_CHUNK = REPLY(501, 5, 5, 4, "syntax: BDAT size [LAST]"),
+	TLS_FIRST = REPLY(530, 5, 7, 10, "REQUIRETLS is for messages that come by TLS"),
+	NO_REQUIRETLS = REPLY(550, 5, 7, 30, "REQUIRETLS is not offered here"),
 	CHUNK_DUE = REPLY(503, 5, 5, 1, "the next chunk is wanted"),
 	TOO_BIG = REPLY(552, 5, 3, 4, "message too big");
 
@@ -217,6 +219,15 @@ static const struct pst_smtp_reply *param_utf8(struct pst_smtp_server *core, str
 	return value.len ? &BAD_PARAMETER : NULL;
 }
 
+static const struct pst_smtp_reply *param_require_tls(struct pst_smtp_server *core,
+						      struct pst_span value,
+						      struct pst_smtp_event *event)
+{
+	(void)core;
+	event->mail.require_tls = true;
+	return value.len ? &BAD_PARAMETER : NULL;
+}
+
 static const struct pst_smtp_reply *param_orcpt(struct pst_smtp_server *core, struct pst_span value,
 						struct pst_smtp_event *event)
 {
@@ -237,12 +248,23 @@ static const struct param MAIL_PARAMS[] = {
 	{PST_SPAN("RET"), PST_SMTP_CAP_DSN, param_ret},
 	{PST_SPAN("ENVID"), PST_SMTP_CAP_DSN, param_envid},
 	{PST_SPAN("SMTPUTF8"), PST_SMTP_CAP_SMTPUTF8, param_utf8},
+	{PST_SPAN("REQUIRETLS"), PST_SMTP_CAP_REQUIRETLS, param_require_tls},
 };
 
 static const struct param RCPT_PARAMS[] = {
 	{PST_SPAN("NOTIFY"), PST_SMTP_CAP_DSN, param_notify},
 	{PST_SPAN("ORCPT"), PST_SMTP_CAP_DSN, param_orcpt},
 };
+
+/* A parameter that was not offered. Who requires TLS is told so in words of its own, for the message
+ * must then go back, whatever else could be delivered (RFC 8689 section 4). */
+static const struct pst_smtp_reply *not_offered(const struct pst_smtp_server *core,
+						struct pst_span keyword)
+{
+	if (!pst_span_eq_nocase(keyword, PST_SPAN("REQUIRETLS")))
+		return &UNKNOWN_PARAMETER;
+	return core->offered & PST_SMTP_CAP_STARTTLS ? &TLS_FIRST : &NO_REQUIRETLS;
+}
 
 static const struct pst_smtp_reply *check_params(struct pst_smtp_server *core, struct pst_span args,
 						 const struct param *params, uint32_t count,
@@ -261,7 +283,7 @@ static const struct pst_smtp_reply *check_params(struct pst_smtp_server *core, s
 				     !(core->offered & params[i].cap)))
 			i++;
 		if (i == count)
-			return &UNKNOWN_PARAMETER;
+			return not_offered(core, keyword);
 		if (seen & (1u << i))
 			return &BAD_PARAMETER;
 		seen |= 1u << i;

@@ -1,6 +1,6 @@
 /* smtp/server.h - the server side of an SMTP session, without I/O
  *
- * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 1870, 2034, 2920, 3030, 3461, 6152, 6531.
+ * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 1870, 2034, 2920, 3030, 3461, 6152, 6531, 8689.
  * Concept: the owner feeds bytes and pulls one event at a time. An event that asks (HELO, MAIL,
  * RCPT, DATA, END) stops the core until the owner answers; only then the session's state follows
  * the answer's class. Everything that syntax and order alone decide arrives as a ready reply.
@@ -68,6 +68,7 @@ struct pst_smtp_mail_params {
 	enum pst_smtp_body_kind body;
 	bool body_given;
 	bool utf8; /* SMTPUTF8 */
+	bool require_tls; /* REQUIRETLS */
 	struct pst_smtp_mail_dsn dsn;
 };
 

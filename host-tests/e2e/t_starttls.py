@@ -556,6 +556,40 @@ def injected_replies_are_not_believed(t, name, answer):
     equal(verbs.count('EHLO'), 2, 'EHLO again inside TLS: %s' % verbs)
 
 
+@table([('verified', 'verify mx.example.org', True), ('pinned', 'pin ' + GOOD_PIN, True),
+        ('unverified', 'tls must', False)])
+def require_tls(t, name, options, offered):
+    """REQUIRETLS: only from a client inside TLS, and only to a verified server, which hears it."""
+    server = internal(t)
+    server.capabilities.append('REQUIRETLS')
+    ca = write(t.directory('ca'), 'ca.pem', pem('ca'))
+    proxy = t.postern(server, relay_options=options,
+                      lines=[cert_line(t, 'p256'), 'tls ca ' + ca])
+
+    def words():
+        with client.Client(proxy.address) as plain:
+            return plain.greet().lines
+    wait_until(lambda: '8BITMIME' in words(), 5, 0.2)
+    check('REQUIRETLS' not in words(), 'offered in the clear: %s', words())
+    with client.Client(proxy.address) as plain:
+        plain.greet()
+        reply = plain.command('MAIL FROM:<a@example.com> REQUIRETLS')
+        check(reply.lines[0].startswith('5.7.10 ') and reply.code == 530, 'in the clear: %s', reply)
+    session = secured(proxy)
+    reply = session.command('EHLO client.example')
+    equal('REQUIRETLS' in reply.lines, offered, 'EHLO inside TLS: %s' % reply)
+    reply = session.command('MAIL FROM:<a@example.com> REQUIRETLS')
+    equal(reply.code, 250 if offered else 550, 'MAIL: %s' % reply)
+    if offered:
+        equal(session.command('RCPT TO:<u@example.org>').code, 250, 'RCPT')
+        equal(session.data(TEXT).code, 250, 'delivery')
+        equal(mail.difference(TEXT, server.taken[0].body), None, 'message')
+        check('REQUIRETLS' in str(server.taken[0].sender), 'not passed on: %s',
+              server.taken[0].sender)
+        check(server.transactions()[0].secure, 'not by TLS')
+    session.quit()
+
+
 # ---- certificates and their files
 
 

@@ -13,7 +13,7 @@
 
 static const struct pst_smtp_mail from_ab = {.mailbox = PST_SPAN("a@b"),
 					     .size_bytes = 77, .eight_bit = true,
-					     .utf8 = true,
+					     .utf8 = true, .require_tls = true,
 					     .dsn = {PST_SPAN("HDRS"), PST_SPAN("QQ+2B")}};
 static const struct pst_smtp_mail from_nobody = {.size_bytes = 77, .eight_bit = true};
 
@@ -125,6 +125,7 @@ static void test_dsn(void **state)
 					       {longest, PST_SMTP_ORCPT_MAX}};
 	const struct pst_smtp_mail from = {
 		.size_bytes = UINT64_MAX, .eight_bit = true, .utf8 = true,
+		.require_tls = true,
 		.dsn = {PST_SPAN("FULL"), {longest, PST_SMTP_ENVID_MAX}}};
 	struct pst_smtp_client core;
 	struct pst_buf out, in;
@@ -143,6 +144,9 @@ static void test_dsn(void **state)
 	core.caps.set = PST_SMTP_CAP_SMTPUTF8;
 	assert_int_equal(pst_smtp_client_mail(&core, &out, &from_ab), 0);
 	assert_out(&out, "MAIL FROM:<a@b> SMTPUTF8\r\n");
+	core.caps.set = PST_SMTP_CAP_REQUIRETLS;
+	assert_int_equal(pst_smtp_client_mail(&core, &out, &from_ab), 0);
+	assert_out(&out, "MAIL FROM:<a@b> REQUIRETLS\r\n");
 	core.caps.set = 0;
 	assert_int_equal(pst_smtp_client_mail(&core, &out, &from_ab), 0);
 	assert_int_equal(pst_smtp_client_rcpt(&core, &out, PST_SPAN("c@d"), &both), 0);

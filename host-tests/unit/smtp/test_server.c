@@ -10,8 +10,8 @@
  * `bdat`, `chunk`, `body{WIRE}`, `end`, or for what the core answers itself the event and the codes: `reply 500
  * 5.5.2`, `reset 250 2.0.0`, `quit 221 2.0.0`; with `err`, `close`, `foreign` for the flags. `~N~`
  * in what is sent makes N letters. It offers SIZE and 8BITMIME, and to who says EHLO dsn
- * EHLO utf8 or
- * EHLO bdat also that.
+ * EHLO utf8,
+ * EHLO bdat or EHLO tls also that; EHLO clear is offered STARTTLS.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -119,6 +119,8 @@ static void trace_mail(struct owner *owner, const struct pst_smtp_event *event)
 	}
 	if (event->mail.body_given)
 		put_text(owner, event->mail.body == PST_SMTP_BODY_8BITMIME ? " body=8" : " body=7");
+	if (event->mail.require_tls)
+		put_text(owner, " tls");
 	if (event->mail.utf8)
 		put_text(owner, " utf8");
 	trace_param(owner, " ret=", event->mail.dsn.ret);
@@ -146,6 +148,8 @@ static void handle(struct owner *owner, const struct pst_smtp_event *event)
 		put_span(owner, event->name);
 		if (event->esmtp)
 			core->offered = PST_SMTP_CAP_SIZE | PST_SMTP_CAP_8BITMIME |
+					(starts(event->name, "tls") ? PST_SMTP_CAP_REQUIRETLS : 0) |
+					(starts(event->name, "clear") ? PST_SMTP_CAP_STARTTLS : 0) |
 					(starts(event->name, "bdat") ? PST_SMTP_CAP_CHUNKING : 0) |
 					(starts(event->name, "dsn") ? PST_SMTP_CAP_DSN : 0) |
 					(starts(event->name, "utf8") ? PST_SMTP_CAP_SMTPUTF8 |
@@ -517,6 +521,13 @@ static const struct row ROWS[] = {
 	    HI FROM TO "DATA\r\na\n.\nb\r.\r\n.\r\r\nMAIL FROM:<x@y>\r\n.\r\nNOOP\r\n",
 	    T_OPEN "; data; body{a\r\n..\r\nb\r\n..\r\n\r\nMAIL FROM:<x@y>\r\n}; end; "
 		   "reply 250 2.0.0"),
+
+	ROW("REQUIRETLS",
+	    "EHLO tls\r\nMAIL FROM:<a@b.example> REQUIRETLS=1\r\nMAIL FROM:<a@b.example> requiretls\r\n"
+	    "EHLO clear\r\nMAIL FROM:<a@b.example> REQUIRETLS\r\n"
+	    HI "MAIL FROM:<a@b.example> REQUIRETLS\r\n",
+	    "ehlo tls; reply 501 5.5.4 err; mail a@b.example tls; ehlo clear; reply 530 5.7.10 err; "
+	    "ehlo c; reply 550 5.7.30 err"),
 
 	/* chunks */
 	ROW("one chunk", OPEN_BDAT "BDAT 12 LAST\r\nS: x\r\n\r\nhi\r\nQUIT\r\n",
