@@ -16,6 +16,7 @@ struct pst_client {
 	struct pst_addr network;
 	uint32_t ref_count;
 	uint32_t session_count;
+	uint32_t handshake_count;
 	uint32_t hold_pages; /* of the shared hold pool */
 };
 

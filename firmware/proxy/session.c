@@ -17,6 +17,7 @@
 #define SLOW_MS 1000
 #define RATE_GRACE_MS 60000
 #define HANDSHAKE_MS 30000
+#define HANDSHAKE_CLIENT_PART 4 /* one network may have a quarter of the handshakes */
 #define TLS_FAILURES_MAX 3      /* then STARTTLS is hidden for an hour */
 
 _Static_assert(sizeof(struct pst_session) <= 1536, "an idle session is small");
@@ -111,13 +112,22 @@ void pst_session_arm(struct pst_session *session)
 
 /* ---- the end of a session -------------------------------------------------------------------- */
 
+/* A handshake is over, well or not. */
+static void end_securing(struct pst_session *session)
+{
+	if (!session->securing)
+		return;
+	session->securing = false;
+	session->proxy->handshake_count--;
+	session->client->handshake_count--;
+}
+
 void pst_session_close(struct pst_session *session, bool reset)
 {
 	if (session->phase == PST_SESSION_DEAD)
 		return;
 	session->phase = PST_SESSION_DEAD;
-	if (session->securing)
-		session->proxy->handshake_count--;
+	end_securing(session);
 	settle(session, false);
 	if (session->txn)
 		pst_txn_leave(session->txn, 0);
@@ -379,8 +389,7 @@ static void on_secured(struct pst_link *link, int result)
 		tls_failed(session);
 		return;
 	}
-	session->proxy->handshake_count--;
-	session->securing = false;
+	end_securing(session);
 	pst_count(session->proxy->env.counters, PST_COUNTER_tls_sessions);
 	pst_session_set_wait(session, PST_WAIT_CLIENT);
 	if (session->tls_first)
@@ -398,6 +407,7 @@ static bool begin_tls(struct pst_session *session)
 	if (pst_link_flush(&session->link) &&
 	    pst_link_secure(&session->link, session->conf->tls, NULL) == 0) {
 		session->proxy->handshake_count++;
+		session->client->handshake_count++;
 		session->securing = true;
 		pst_session_arm(session);
 		return true;
@@ -409,9 +419,13 @@ static bool begin_tls(struct pst_session *session)
 static bool handshakes_are_full(const struct pst_session *session)
 {
 	const struct pst_proxy *proxy = session->proxy;
+	uint32_t max = PST_MIN(session->conf->handshake_count_max, proxy->handshake_count_bound);
 
-	return proxy->handshake_count >= PST_MIN(session->conf->handshake_count_max,
-						 proxy->handshake_count_bound);
+	/* Silent handshakes of one network must not keep everybody else from theirs. */
+	if (!session->trusted &&
+	    session->client->handshake_count >= PST_MAX(max / HANDSHAKE_CLIENT_PART, 1))
+		return true;
+	return proxy->handshake_count >= max;
 }
 
 static void on_starttls(struct pst_session *session)

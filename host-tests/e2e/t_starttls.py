@@ -300,6 +300,22 @@ def too_many_handshakes(t):
     stuck[1].close()
 
 
+@test()
+def one_network_has_a_quarter_of_the_handshakes(t):
+    proxy = t.postern(t.server(), lines=[cert_line(t, 'p256'), 'tls handshakes 8',
+                                         'trust 192.0.2.99/32'])
+
+    def starttls(source):
+        session = client.Client(proxy.address, source=source)
+        session.greet()
+        return session, session.command('STARTTLS').code
+
+    silent = [starttls('127.0.0.7') for _ in range(2)]
+    equal([code for _, code in silent], [220, 220], 'two handshakes')
+    equal(starttls('127.0.0.7')[1], 454, 'a third of the same network')
+    equal(starttls('127.0.0.8')[1], 220, 'another network')
+
+
 @test(seconds=60)
 def many_handshakes(t):
     """Two hundred at once, all come through."""
