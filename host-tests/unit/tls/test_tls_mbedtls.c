@@ -853,6 +853,41 @@ static void our_own_certificate_serves(void **state)
 	world_close(&world);
 }
 
+/* What the library keeps with a key from one signature to the next is not spoiled by a signature
+ * that failed: the next client is served. */
+static void a_key_survives_want_of_memory(void **state)
+{
+	struct pst_tls_pair pair = PAIR(rsa);
+	struct pst_tls_context *clients, *servers;
+	uint64_t n = 1;
+
+	(void)state;
+	world_open(&world, 1);
+	clients = client_with(PST_SPAN_NONE, NULL);
+	servers = server_with(&pair, 1, NULL);
+	for (bool enough = false; !enough; n += n < 60 ? 1 : 5) {
+		end_open(&client, clients, &anybody);
+		end_open(&server, servers, NULL);
+		end_work(&client);
+		carry(&client, &server, UINT32_MAX);
+		pst_alloc_fail_at(&world.alloc, n, false);
+		end_work(&server);
+		enough = world.alloc.failed_count == 0;
+		assert_int_equal(server.need, enough ? PST_TLS_INPUT : -PST_E_NOMEM);
+		pst_alloc_fail_at(&world.alloc, 0, false);
+		world.alloc.failed_count = 0;
+		disconnect();
+		end_open(&client, clients, &anybody);
+		end_open(&server, servers, NULL);
+		assert_true(shake(&client, &server, UINT32_MAX));
+		disconnect();
+	}
+	assert_true(n > 100);
+	pst_tls_context_drop(clients);
+	pst_tls_context_drop(servers);
+	world_close(&world);
+}
+
 /* --- replay --------------------------------------------------------------------------------- */
 
 static uint64_t run_seeded(uint64_t seed, uint16_t version)
@@ -945,6 +980,7 @@ int main(void)
 		cmocka_unit_test(a_bundle_may_hold_more_than_we_understand),
 		cmocka_unit_test(certificates_are_described),
 		cmocka_unit_test(our_own_certificate_serves),
+		cmocka_unit_test(a_key_survives_want_of_memory),
 		cmocka_unit_test(the_same_seed_gives_the_same_bytes),
 		cmocka_unit_test(many_sessions_stand_side_by_side),
 	};
