@@ -107,7 +107,7 @@ static void handle(struct run *run, const struct pst_smtp_event *event, struct p
 	case PST_SMTP_EV_RESET:
 	case PST_SMTP_EV_QUIT:
 		FUZZ_CHECK(!core->waiting);
-		FUZZ_CHECK(!run->in_body || core->state == PST_SMTP_NEXT ||
+		FUZZ_CHECK(!run->in_body || core->state == PST_SMTP_NEXT || event->close ||
 			   event->kind != PST_SMTP_EV_REPLY);
 		run->in_body = core->state == PST_SMTP_NEXT;
 		check_reply(event);
