@@ -873,7 +873,9 @@ static void a_key_survives_want_of_memory(void **state)
 		pst_alloc_fail_at(&world.alloc, n, false);
 		end_work(&server);
 		enough = world.alloc.failed_count == 0;
-		assert_int_equal(server.need, enough ? PST_TLS_INPUT : -PST_E_NOMEM);
+		/* The library does without some. */
+		assert_true(server.need == PST_TLS_INPUT ||
+			    (!enough && server.need == -PST_E_NOMEM));
 		pst_alloc_fail_at(&world.alloc, 0, false);
 		world.alloc.failed_count = 0;
 		disconnect();
