@@ -44,7 +44,7 @@ static uint32_t relays_of(const struct pst_proxy_conf *conf)
 uint32_t pst_bound_timers(const struct pst_config *config)
 {
 	return pst_proxy_timers_max(&config->proxy) + config->proxy.listener_count +
-	       PST_LISTENERS_MAX + PST_OUTLET_TIMERS_MAX + 1;
+	       PST_LISTENERS_MAX + PST_OUTLET_TIMERS_MAX + 2;
 }
 
 struct pst_bound pst_bound_of(const struct pst_config *config)

@@ -12,6 +12,7 @@
 #include "proxy/proxy.h"
 
 #define SLOW_TURN_MS 20
+#define LOOK_MS 1000 /* at internal servers, before the listeners open */
 
 /* When so much of the most memory that was in use has been given back for so long, the system gets
  * it, too. The delay keeps a busy time with short pauses from trimming all the time. */
@@ -35,6 +36,7 @@ struct run {
 	struct pst_signals signals;
 	struct pst_turn_hook watch_hook;
 	struct pst_timer trim_timer;
+	struct pst_timer look_timer;
 	uint64_t used_bytes_peak; /* since the last trim */
 	struct pst_proxy *proxy;
 	/* One reference of our own: the log's place is in it. */
@@ -290,6 +292,28 @@ static bool make_log(struct run *run)
 	return false;
 }
 
+static void on_looked(struct pst_timer *timer)
+{
+	(void)timer; /* it only ends the loop's sleep */
+}
+
+/* The first client should be offered what the internal servers can carry: a queueing sender that is
+ * not offered 8BITMIME rewrites its mail, and breaks its signature. So they are waited for, but not
+ * for long. */
+static void look_inside(struct run *run)
+{
+	uint64_t until_ms;
+
+	run->look_timer.on_due = on_looked;
+	pst_loop_turn(&run->loop, false);
+	until_ms = run->loop.now_ms + LOOK_MS;
+	pst_timer_set(&run->loop, &run->look_timer, until_ms);
+	while (pst_proxy_is_looking(run->proxy) && run->loop.now_ms < until_ms &&
+	       run->stop_count == 0)
+		pst_loop_turn(&run->loop, true);
+	pst_timer_cancel(&run->loop, &run->look_timer);
+}
+
 static bool make_proxy(struct run *run)
 {
 	struct pst_proxy_env env = {
@@ -315,7 +339,8 @@ static bool make_proxy(struct run *run)
 	run->watch_hook.on_turn_end = on_turn_end;
 	pst_loop_hook(&run->loop, &run->watch_hook);
 	pst_outlet_start(&run->outlet);
-	status = pst_proxy_listen(run->proxy, &failed);
+	look_inside(run);
+	status = run->stop_count > 0 ? 0 : pst_proxy_listen(run->proxy, &failed);
 	if (status)
 		complain_listen(&failed, status);
 	return status == 0;
@@ -326,6 +351,8 @@ static void tell_ready(struct run *run)
 	uint8_t area[PST_LISTENERS_MAX * (PST_ADDR_TEXT_MAX + 1)];
 	struct pst_buf text;
 
+	if (run->stop_count > 0)
+		return; /* told to end before it had begun */
 	pst_buf_init(&text, area, sizeof(area));
 	for (uint32_t i = 0; i < run->config->proxy.listener_count; i++) {
 		PST_BUG_ON(i && pst_buf_put_byte(&text, ' '));

@@ -437,6 +437,11 @@ void pst_proxy_free(struct pst_proxy *proxy)
 	pst_mem_free(proxy->env.mem, proxy, sizeof(*proxy));
 }
 
+bool pst_proxy_is_looking(const struct pst_proxy *proxy)
+{
+	return pst_relay_is_opening(proxy->relay);
+}
+
 uint32_t pst_proxy_session_count(const struct pst_proxy *proxy)
 {
 	return proxy->session_pool.used_count;

@@ -63,6 +63,10 @@ void pst_proxy_drain(struct pst_proxy *proxy);
 /* Ends everything at once and gives all memory back. */
 void pst_proxy_free(struct pst_proxy *proxy);
 
+/* Are internal servers still being asked what they offer? Until they have said so, EHLO does not
+ * offer what only they can carry. */
+bool pst_proxy_is_looking(const struct pst_proxy *proxy);
+
 uint32_t pst_proxy_session_count(const struct pst_proxy *proxy);
 
 #endif

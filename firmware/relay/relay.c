@@ -181,6 +181,16 @@ void pst_relay_abandon(struct pst_relay *relay)
 		pst_relay_conn_drop(PST_CONTAINER(node, struct pst_relay_conn, all_node));
 }
 
+bool pst_relay_is_opening(const struct pst_relay *relay)
+{
+	const struct pst_list *list = &relay->conns;
+
+	for (struct pst_node *n = pst_list_first(list); n; n = pst_list_next(list, n))
+		if (PST_CONTAINER(n, struct pst_relay_conn, all_node)->state <= PST_CONN_HANDSHAKE)
+			return true;
+	return false;
+}
+
 uint32_t pst_relay_connection_count(const struct pst_relay *relay)
 {
 	return relay->conn_pool.used_count;

@@ -118,6 +118,8 @@ void pst_relay_quiesce(struct pst_relay *relay);
 /* And at once: every connection is dropped. Every tx must have been ended. */
 void pst_relay_abandon(struct pst_relay *relay);
 uint32_t pst_relay_connection_count(const struct pst_relay *relay);
+/* Is a connection still being opened, so that what a server offers may yet be learnt? */
+bool pst_relay_is_opening(const struct pst_relay *relay);
 
 /* What can be carried on every route, as last seen: the intersection of sets, the least SIZE. A route
  * of which no server was ever seen makes the set empty. */

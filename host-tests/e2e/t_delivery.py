@@ -2,6 +2,7 @@
 import os
 import re
 import smtplib
+import time
 
 from support import client, mail, postfix
 from support.harness import Skip, check, equal, table, test
@@ -291,3 +292,23 @@ def over_ipv6(t):
     equal(reply.code, 250, stage)
     front = server.taken[0].body[:-len(TEXT)]
     check(b'[IPv6:::1]' in front, 'no IPv6 literal in %r', front)
+
+
+@test()
+def the_first_client_is_offered_what_goes_inside(t):
+    """However soon it comes: the internal servers are asked before the listeners open."""
+    server = t.server()
+    server.fault('banner', lambda connection: time.sleep(0.3) or
+                 connection.sock.sendall(b'220 late.example ESMTP\r\n'), times=1)
+    proxy = t.postern(server)
+    with client.Client(proxy.address) as session:
+        check('8BITMIME' in session.greet().lines, 'not offered')
+
+
+@test()
+def a_silent_server_does_not_keep_us_closed(t):
+    server = t.server()
+    server.fault('banner', 'hang')
+    begun = time.monotonic()
+    t.postern(server)
+    check(time.monotonic() - begun < 5, 'too late')
