@@ -8,7 +8,7 @@
  * Rejected: opening the internal DATA for every message at once. It would save the held memory, but
  * each refusal would cost an internal connection, and no header of ours could tell of the verdict.
  */
-#include "proxy/txn.h"
+#include "proxy/txn_priv.h"
 
 #include <string.h>
 
@@ -16,9 +16,6 @@
 
 /* The largest piece the decoder hands over at once: what a link's buffer holds, and stuffing. */
 #define PIECE_BYTES_MAX 16384
-
-/* In the ledger in place of a content hash (which is odd): whatever the message, refused for good. */
-#define LEDGER_REFUSED 2
 
 static void on_relay_event(struct pst_relay_tx *tx, const struct pst_relay_event *event);
 static void on_task(struct pst_task *task);
@@ -85,149 +82,12 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 	return txn;
 }
 
-/* ---- the record ------------------------------------------------------------------------------ */
-
-static const struct {
-	const char *name;
-	enum pst_counter counter;
-} outcomes[] = {
-	[PST_OUTCOME_DELIVERED] = {"delivered", PST_COUNTER_delivered},
-	[PST_OUTCOME_PARTIAL] = {"partial", PST_COUNTER_partial},
-	[PST_OUTCOME_REPLAYED] = {"replayed", PST_COUNTER_replayed},
-	[PST_OUTCOME_REFUSED] = {"refused", PST_COUNTER_refused},
-	[PST_OUTCOME_DEFERRED] = {"deferred", PST_COUNTER_deferred},
-	[PST_OUTCOME_UNKNOWN] = {"unknown", PST_COUNTER_unknown},
-	[PST_OUTCOME_ABORTED] = {"aborted", PST_COUNTER_aborted},
-};
-
-static enum pst_outcome outcome_of(const struct pst_txn *txn, bool final_lost)
-{
-	if (txn->partial)
-		return PST_OUTCOME_PARTIAL;
-	if (txn->replayed)
-		return PST_OUTCOME_REPLAYED;
-	if (txn->relay_code / 100 == 2)
-		return PST_OUTCOME_DELIVERED;
-	if (final_lost)
-		return PST_OUTCOME_UNKNOWN;
-	if (txn->client_code / 100 == 5)
-		return PST_OUTCOME_REFUSED;
-	return txn->client_code ? PST_OUTCOME_DEFERRED : PST_OUTCOME_ABORTED;
-}
-
-#define LOG_RCPTS_MAX 8
-
-static void put_mailbox(struct pst_buf *out, struct pst_span mailbox)
-{
-	pst_buf_put_escaped(out, PST_SPAN("<"), 1);
-	pst_buf_put_escaped(out, mailbox, PST_LOG_PEER_MAX);
-	pst_buf_put_escaped(out, PST_SPAN(">"), 1);
-}
-
-static void log_sender(const struct pst_txn *txn, struct pst_log *log)
-{
-	uint8_t area[4 * PST_LOG_PEER_MAX];
-	struct pst_buf text;
-
-	pst_buf_init(&text, area, sizeof(area));
-	put_mailbox(&text, txn->facts.sender);
-	pst_log_span(log, "from", pst_buf_span(&text));
-}
-
-/* The first accepted ones, and how many there were. */
-static void log_recipients(const struct pst_txn *txn, struct pst_log *log)
-{
-	uint8_t area[LOG_RCPTS_MAX * PST_LOG_PEER_MAX];
-	struct pst_buf text;
-	uint32_t count = 0;
-
-	pst_buf_init(&text, area, sizeof(area));
-	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt; rcpt = rcpt->next) {
-		if (!rcpt->accepted || ++count > LOG_RCPTS_MAX)
-			continue;
-		if (count > 1)
-			pst_buf_put_escaped(&text, PST_SPAN(","), 1);
-		put_mailbox(&text, rcpt->relay.mailbox);
-	}
-	pst_log_span(log, "to", pst_buf_span(&text));
-	pst_log_u64(log, "rcpts", count);
-	if (txn->refused_count > 0)
-		pst_log_u64(log, "rcpts_refused", txn->refused_count);
-}
-
-/* What was odd about it; nothing where nothing was. */
-static void log_facts(const struct pst_txn *txn, struct pst_log *log)
-{
-	static const struct {
-		enum pst_fact fact;
-		const char *name;
-	} names[] = {
-		{PST_FACT_EARLY_TALK, "early_talk"},	 {PST_FACT_BARE_NEWLINE, "bare_newline"},
-		{PST_FACT_NUL, "nul"},			 {PST_FACT_LONG_LINE, "long_line"},
-		{PST_FACT_NO_HEADER, "no_header"},	 {PST_FACT_HEADER_UNSEEN, "header_unseen"},
-		{PST_FACT_OVERSIZE, "oversize"},	 {PST_FACT_OUT_OF_MEMORY, "out_of_memory"},
-	};
-	uint8_t area[160];
-	struct pst_buf text;
-
-	pst_buf_init(&text, area, sizeof(area));
-	for (uint32_t i = 0; i < PST_COUNT(names); i++) {
-		if (!(txn->facts.set & (uint32_t)names[i].fact))
-			continue;
-		if (text.len > 0)
-			pst_buf_put_escaped(&text, PST_SPAN(","), 1);
-		pst_buf_put_escaped(&text, pst_span_text(names[i].name), 32);
-	}
-	if (text.len > 0)
-		pst_log_span(log, "facts", pst_buf_span(&text));
-}
-
-static void record(struct pst_txn *txn, bool final_lost)
-{
-	const struct pst_proxy_env *env = txn->txns->env;
-	struct pst_log *log = env->log;
-	enum pst_outcome outcome = outcome_of(txn, final_lost);
-	enum pst_reason reason = (enum pst_reason)txn->reason;
-
-	/* With no recipient taken, what was said to the last one is the verdict. */
-	if (reason == PST_REASON_none && txn->facts.rcpt_count == 0)
-		reason = (enum pst_reason)txn->rcpt_reason;
-	pst_count(env->counters, outcomes[outcome].counter);
-	pst_log_begin(log, PST_LOG_INFO, "transaction");
-	pst_log_text(log, "id", txn->id);
-	pst_log_addr(log, "client", &txn->facts.client);
-	pst_log_peer(log, "helo", txn->facts.helo);
-	if (txn->facts.tls_cipher.len > 0) {
-		pst_log_span(log, "tls", txn->facts.tls_version);
-		pst_log_span(log, "cipher", txn->facts.tls_cipher);
-	}
-	log_sender(txn, log);
-	log_recipients(txn, log);
-	pst_log_u64(log, "size", txn->facts.size_bytes);
-	log_facts(txn, log);
-	pst_log_text(log, "verdict", reason == PST_REASON_none ? "accept" : "refuse");
-	pst_log_text(log, "reasons", pst_reason_reply(reason)->name);
-	if (txn->tx.server.family != PST_FAMILY_NONE)
-		pst_log_endpoint(log, "relay", &txn->tx.server);
-	if (txn->relay_code) {
-		pst_log_u64(log, "reply", txn->relay_code);
-		pst_log_peer(log, "reply_text",
-			     (struct pst_span){txn->relay_text, txn->relay_text_len});
-	}
-	if (txn->relay_trouble)
-		pst_log_text(log, "relay_trouble", txn->relay_trouble);
-	pst_log_text(log, "outcome", outcomes[outcome].name);
-	pst_log_u64(log, "code", txn->client_code);
-	pst_log_u64(log, "ms", env->loop->now_ms - txn->start_ms);
-	pst_log_end(log);
-}
-
 /* Over: record it, let everything go; the memory is freed at the end of the turn. */
 static void close_txn(struct pst_txn *txn, bool final_lost)
 {
 	PST_BUG_ON(txn->phase == PST_TXN_OVER);
 	txn->phase = PST_TXN_OVER;
-	record(txn, final_lost);
+	pst_txn_record(txn, final_lost);
 	pst_loop_forget(&txn->task);
 	pst_relay_end(&txn->tx);
 	pst_list_remove(&txn->node);
@@ -400,18 +260,6 @@ static struct pst_rcpt *rcpt_new(struct pst_txn *txn, const struct pst_smtp_even
 	return rcpt;
 }
 
-/* An earlier LMTP delivery refused this recipient, but the client could only be told 451. */
-static bool refused_before(struct pst_txn *txn, struct pst_span mailbox)
-{
-	struct pst_ledger *ledger = txn->txns->ledger;
-	uint64_t envelope;
-
-	if (ledger->entry_count == 0)
-		return false;
-	envelope = pst_ledger_envelope(ledger, &txn->facts.client, txn->facts.sender, mailbox);
-	return pst_ledger_take(ledger, envelope, LEDGER_REFUSED, txn->txns->env->loop->now_ms) > 0;
-}
-
 void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt)
 {
 	const struct pst_smtp_path *path = &rcpt->path;
@@ -420,7 +268,7 @@ void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt)
 
 	if (reason == PST_REASON_none && txn->relay_dead)
 		reason = PST_REASON_relay_failed;
-	if (reason == PST_REASON_none && refused_before(txn, path->mailbox))
+	if (reason == PST_REASON_none && pst_txn_refused_before(txn, path->mailbox))
 		reason = PST_REASON_refused_before;
 	if (reason != PST_REASON_none) {
 		refuse_recipient(txn, reason);
@@ -665,66 +513,6 @@ bool pst_txn_body(struct pst_txn *txn, struct pst_span wire, const struct pst_sm
 	return false;
 }
 
-/* Was this delivered before, to a client that never heard of it? Recipients that were served are
- * left out, where that is still possible; a duplicate for them beats a loss for the others. */
-static void ask_ledger(struct pst_txn *txn, bool streaming)
-{
-	struct pst_ledger *ledger = txn->txns->ledger;
-	struct pst_relay_rcpt **place = &txn->tx.accepted, *rcpt;
-	uint64_t now_ms = txn->txns->env->loop->now_ms;
-	uint32_t served = 0, unserved = 0;
-
-	for (rcpt = txn->tx.accepted; rcpt; rcpt = rcpt->next) {
-		struct pst_rcpt *whole = PST_CONTAINER(rcpt, struct pst_rcpt, relay);
-		uint64_t envelope = pst_ledger_envelope(ledger, &txn->facts.client,
-							txn->facts.sender, rcpt->mailbox);
-
-		whole->served = pst_ledger_take(ledger, envelope, txn->content_hash, now_ms) / 100 == 2;
-		if (whole->served)
-			served++;
-		else
-			unserved++;
-	}
-	if (served == 0)
-		return;
-	if (unserved == 0) {
-		txn->replayed = true;
-		return;
-	}
-	if (streaming)
-		return;
-	while ((rcpt = *place)) {
-		if (PST_CONTAINER(rcpt, struct pst_rcpt, relay)->served)
-			*place = rcpt->next;
-		else
-			place = &rcpt->next;
-	}
-	pst_relay_repeat(&txn->tx);
-}
-
-/* Remember an outcome: armed at once if nobody was told, else when the session ends silently. */
-static void note_in_ledger(struct pst_txn *txn, uint16_t code)
-{
-	struct pst_ledger *ledger = txn->txns->ledger;
-	uint64_t now_ms = txn->txns->env->loop->now_ms, name = 0;
-	uint32_t unchained = 0, *chain = &unchained;
-
-	if (!txn->content_hash)
-		return;
-	if (txn->session)
-		chain = txn->owner->ledger_chain(txn->session, &name);
-	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt; rcpt = rcpt->next) {
-		uint64_t envelope;
-
-		if (!rcpt->accepted)
-			continue;
-		envelope = pst_ledger_envelope(ledger, &txn->facts.client, txn->facts.sender,
-					       rcpt->relay.mailbox);
-		*chain = pst_ledger_add(ledger, envelope, txn->content_hash, code, name,
-					txn->session ? *chain : 0, now_ms);
-	}
-}
-
 void pst_txn_end(struct pst_txn *txn, const struct pst_smtp_data *data)
 {
 	bool streaming = txn->phase == PST_TXN_STREAM;
@@ -742,7 +530,7 @@ void pst_txn_end(struct pst_txn *txn, const struct pst_smtp_data *data)
 		txn->reason = PST_REASON_memory;
 	txn->phase = PST_TXN_COMMIT;
 	if (txn->reason == PST_REASON_none && txn->content_hash)
-		ask_ledger(txn, streaming);
+		pst_txn_ask_ledger(txn, streaming);
 	if (txn->reason == PST_REASON_none && !txn->replayed && !txn->relay_dead && !streaming) {
 		txn->tx.body_kept = true;
 		pst_relay_data(&txn->tx);
@@ -773,7 +561,7 @@ static void on_task(struct pst_task *task)
 			250, {2, 0, 0}, {(const uint8_t *)"Ok, delivered before", 20}};
 
 		/* Whoever did not hear it this time either will ask once more. */
-		note_in_ledger(txn, again.code);
+		pst_txn_note_outcome(txn, again.code);
 		finish(txn, &again, false);
 	} else if (txn->phase == PST_TXN_COMMIT && txn->relay_dead) {
 		finish_for(txn, PST_REASON_relay_failed, false);
@@ -829,40 +617,6 @@ static void on_data_reply(struct pst_txn *txn, const struct pst_relay_event *eve
 		tell_room(txn);
 }
 
-/* LMTP: some were delivered to and some not, and SMTP has one reply for all. 451 makes the client
- * come again; the ledger then knows who was served, and who was refused for good. */
-static void note_fates(struct pst_txn *txn)
-{
-	struct pst_ledger *ledger = txn->txns->ledger;
-	uint64_t now_ms = txn->txns->env->loop->now_ms;
-
-	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt; rcpt = rcpt->next) {
-		uint64_t envelope, content = rcpt->final_code / 100 == 2 ? txn->content_hash
-									 : LEDGER_REFUSED;
-
-		if (!rcpt->accepted || rcpt->final_code / 100 == 4 || !rcpt->final_code || !content)
-			continue;
-		envelope = pst_ledger_envelope(ledger, &txn->facts.client, txn->facts.sender,
-					       rcpt->relay.mailbox);
-		(void)pst_ledger_add(ledger, envelope, content, rcpt->final_code, 0, 0, now_ms);
-	}
-}
-
-/* The fates of all recipients are known, or will never be. ret true: they differ */
-static bool fates_differ(const struct pst_txn *txn)
-{
-	uint16_t class = 0;
-
-	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt; rcpt = rcpt->next) {
-		if (!rcpt->accepted || rcpt->served)
-			continue;
-		if (class && class != rcpt->final_code / 100)
-			return true;
-		class = rcpt->final_code / 100;
-	}
-	return false;
-}
-
 static void on_final(struct pst_txn *txn, const struct pst_relay_event *event)
 {
 	struct pst_smtp_reply reply = {250, PST_SMTP_ENHANCED(2, 0, 0), PST_SPAN("Ok, delivered")};
@@ -871,9 +625,9 @@ static void on_final(struct pst_txn *txn, const struct pst_relay_event *event)
 		PST_CONTAINER(event->rcpt, struct pst_rcpt, relay)->final_code = event->code;
 		if (!event->last)
 			return;
-		if (fates_differ(txn)) {
+		if (pst_txn_fates_differ(txn)) {
 			note_relay_reply(txn, event);
-			note_fates(txn);
+			pst_txn_note_fates(txn);
 			txn->partial = true;
 			txn->reason = PST_REASON_fates;
 			finish_for(txn, PST_REASON_fates, false);
@@ -885,7 +639,7 @@ static void on_final(struct pst_txn *txn, const struct pst_relay_event *event)
 		return;
 	}
 	note_relay_reply(txn, event);
-	note_in_ledger(txn, reply.code);
+	pst_txn_note_outcome(txn, reply.code);
 	finish(txn, &reply, false);
 }
 
@@ -913,8 +667,8 @@ static void on_failed(struct pst_txn *txn, const struct pst_relay_event *event)
 		break;
 	case PST_TXN_COMMIT:
 	case PST_TXN_FINAL:
-		if (fates_differ(txn)) {
-			note_fates(txn);
+		if (pst_txn_fates_differ(txn)) {
+			pst_txn_note_fates(txn);
 			txn->partial = true;
 		}
 		txn->reason = PST_REASON_relay_failed;
