@@ -23,6 +23,7 @@ enum pst_fact {
 	PST_FACT_NO_HEADER = 1 << 7,       /* the first line cannot begin a header field */
 	PST_FACT_HEADER_UNSEEN = 1 << 8,   /* the header was too long to be looked at */
 	PST_FACT_EARLY_TALK = 1 << 9,      /* the client did not wait for our greeting */
+	PST_FACT_CHUNKED = 1 << 11,        /* it came by BDAT */
 	PST_FACT_OUT_OF_MEMORY = 1 << 10,  /* something of the message could not be kept */
 };
 

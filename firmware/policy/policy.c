@@ -101,7 +101,9 @@ enum pst_reason pst_policy_message(const struct pst_policy_conf *conf,
 		return PST_REASON_message_size;
 	if (facts->set & PST_FACT_NUL)
 		return PST_REASON_nul_byte;
-	if ((facts->set & PST_FACT_BARE_NEWLINE) && conf->bare_newline_reject &&
+	/* By BDAT nothing can be smuggled: the length says where a message ends. */
+	if ((facts->set & PST_FACT_BARE_NEWLINE) && !(facts->set & PST_FACT_CHUNKED) &&
+	    conf->bare_newline_reject &&
 	    !in_networks(conf->bare_newline_except, conf->bare_newline_except_count, &facts->client))
 		return PST_REASON_bare_newline;
 	if (facts->hop_count > conf->hop_count_max)

@@ -336,6 +336,7 @@ bool pst_txn_data(struct pst_txn *txn)
 void pst_txn_chunked_data(struct pst_txn *txn)
 {
 	begin_data(txn);
+	txn->facts.set |= PST_FACT_CHUNKED;
 	if (txn->relay_dead)
 		txn->reason = PST_REASON_relay_failed;
 }

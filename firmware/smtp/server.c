@@ -598,10 +598,15 @@ static void line_handle(struct pst_smtp_server *core, struct pst_span line,
 		refusal = MISSING[core->state];
 	else
 		refusal = verb->check(core, pst_span_trim(args), event);
-	if (refusal) {
+	if (refusal)
 		say(event, PST_SMTP_EV_REPLY, refusal);
-		return;
+	if (refusal == &BAD_CHUNK) {
+		/* Octets follow, nobody knows how many: they must not be read as commands. */
+		event->close = true;
+		enter(core, PST_SMTP_CLOSED);
 	}
+	if (refusal)
+		return;
 	verb->proceed(core, event);
 	if (verb->flags & ASKS)
 		ask(core, event->kind);

@@ -9,7 +9,8 @@
  * Memory: events borrow the input until the next call. The core keeps no addresses: the envelope
  * is the owner's.
  * Framing: command lines end in CRLF. A bare CR, a bare LF or a NUL in a command is 500 5.5.2 and
- * the end of the session. A line over the limit is read to its end and answered 500 5.5.2.
+ * the end of the session, and so is a BDAT whose size cannot be read. A line over the limit is read to
+ * its end and answered 500 5.5.2.
  * BDAT's octets are always read, whatever becomes of the command: they can never be taken for
  * commands. What is wrong is said behind them.
  */

@@ -566,14 +566,22 @@ static const struct row ROWS[] = {
 	ROW("BDAT before EHLO, and where it was not offered",
 	    "BDAT 6 LAST\r\nQUIT\r\n" HI "BDAT 6 LAST\r\nQUIT\r\nQUIT\r\n",
 	    "reply 502 5.5.1 err; ehlo c; reply 502 5.5.1 err; quit 221 2.0.0"),
-	ROW("BDAT of bad syntax",
-	    OPEN_BDAT "BDAT\r\nBDAT LAST\r\nBDAT -1\r\nBDAT 0x1\r\nBDAT 1 FIRST\r\n"
-		      "BDAT 1 LAST LAST\r\nBDAT 99999999999999999999 LAST\r\n"
-		      "BDAT 000000000000000000001\r\nBDAT 2 LAST\r\n\r\nQUIT\r\n",
-	    T_BDAT "; reply 501 5.5.4 err; reply 501 5.5.4 err; reply 501 5.5.4 err; "
-		   "reply 501 5.5.4 err; reply 501 5.5.4 err; reply 501 5.5.4 err; "
-		   "reply 501 5.5.4 err; reply 501 5.5.4 err; bdat; body{\r\n}; end; "
-		   "quit 221 2.0.0"),
+	ROW("BDAT of bad syntax: nothing", OPEN_BDAT "BDAT\r\nNOOP\r\n",
+	    T_BDAT "; reply 501 5.5.4 err close"),
+	ROW("BDAT of bad syntax: LAST", OPEN_BDAT "BDAT LAST\r\nNOOP\r\n",
+	    T_BDAT "; reply 501 5.5.4 err close"),
+	ROW("BDAT of bad syntax: -1", OPEN_BDAT "BDAT -1\r\nNOOP\r\n",
+	    T_BDAT "; reply 501 5.5.4 err close"),
+	ROW("BDAT of bad syntax: 0x1", OPEN_BDAT "BDAT 0x1\r\nNOOP\r\n",
+	    T_BDAT "; reply 501 5.5.4 err close"),
+	ROW("BDAT of bad syntax: 1 FIRST", OPEN_BDAT "BDAT 1 FIRST\r\nNOOP\r\n",
+	    T_BDAT "; reply 501 5.5.4 err close"),
+	ROW("BDAT of bad syntax: 1 LAST LAST", OPEN_BDAT "BDAT 1 LAST LAST\r\nNOOP\r\n",
+	    T_BDAT "; reply 501 5.5.4 err close"),
+	ROW("BDAT of bad syntax: 99999999999999999999 LAST", OPEN_BDAT "BDAT 99999999999999999999 LAST\r\nNOOP\r\n",
+	    T_BDAT "; reply 501 5.5.4 err close"),
+	ROW("BDAT of bad syntax: 000000000000000000001", OPEN_BDAT "BDAT 000000000000000000001\r\nNOOP\r\n",
+	    T_BDAT "; reply 501 5.5.4 err close"),
 	ROW("DATA, then BDAT", OPEN_BDAT "DATA\r\nBDAT 1 LAST\r\n.\r\nBDAT 4 LAST\r\nQUITQUIT\r\n",
 	    T_BDAT "; data; body{BDAT 1 LAST\r\n}; end; reply 503 5.5.1 err; quit 221 2.0.0"),
 
