@@ -363,7 +363,8 @@ static uint64_t size_offered(const struct pst_session *session, const struct pst
 static bool offers_tls(const struct pst_session *session)
 {
 	return session->conf->tls && session->link.mode == PST_LINK_PLAIN &&
-	       (pst_tally_count(&session->proxy->tls_failures, &session->link.conn.peer,
+	       (session->trusted ||
+		pst_tally_count(&session->proxy->tls_failures, &session->link.conn.peer,
 				now_of(session)) < TLS_FAILURES_MAX ||
 		session->conf->tls_domain_count > 0);
 }

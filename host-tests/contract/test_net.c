@@ -301,15 +301,22 @@ static void a_wildcard_clashes_and_is_reached(void **state)
 static void over_ipv6(void **state)
 {
 	struct pst_net_listener ipv4 = {.on_accept = on_accept, .on_accepted = on_accepted};
+	int ret = -PST_E_BUSY;
 
 	(void)state;
-	assert_int_equal(pst_addr_parse_port(PST_SPAN("[::]:0"), &listener.local), 0);
-	if (world->net->ops->listen(world->net, &listener) == -PST_E_UNREACH)
-		skip();
-	/* An IPv6 listener leaves the port's IPv4 half alone. */
-	assert_int_equal(pst_addr_parse_port(PST_SPAN("0.0.0.0:0"), &ipv4.local), 0);
-	ipv4.local.port = listener.local.port;
-	assert_int_equal(world->net->ops->listen(world->net, &ipv4), 0);
+	/* An IPv6 listener leaves the port's IPv4 half alone. Another program may have that half: then
+	 * another port is tried. */
+	for (unsigned tries = 0; tries < 20 && ret == -PST_E_BUSY; tries++) {
+		assert_int_equal(pst_addr_parse_port(PST_SPAN("[::]:0"), &listener.local), 0);
+		if (world->net->ops->listen(world->net, &listener) == -PST_E_UNREACH)
+			skip();
+		assert_int_equal(pst_addr_parse_port(PST_SPAN("0.0.0.0:0"), &ipv4.local), 0);
+		ipv4.local.port = listener.local.port;
+		ret = world->net->ops->listen(world->net, &ipv4);
+		if (ret == -PST_E_BUSY)
+			world->net->ops->unlisten(world->net, &listener);
+	}
+	assert_int_equal(ret, 0);
 	assert_int_equal(pst_addr_parse(PST_SPAN("::1"), &client.conn.peer), 0);
 	client.conn.peer.port = listener.local.port;
 	assert_int_equal(world->net->ops->connect(world->net, &client.conn), 0);

@@ -260,7 +260,11 @@ def fail_handshake(proxy):
     check(session.is_ended(), 'still open')
 
 
-@table([('hidden', [], False), ('not-where-required', ['tls require-from example.net'], True)])
+STRANGERS = 'trust 192.0.2.99/32'
+
+
+@table([('hidden', [STRANGERS], False), ('not-from-our-own', [], True),
+        ('not-where-required', [STRANGERS, 'tls require-from example.net'], True)])
 def three_failures(t, name, lines, still):
     proxy = t.postern(t.server(), lines=[cert_line(t, 'p256')] + lines)
     for number in range(3):
@@ -303,7 +307,7 @@ def too_many_handshakes(t):
 @test()
 def one_network_has_a_quarter_of_the_handshakes(t):
     proxy = t.postern(t.server(), lines=[cert_line(t, 'p256'), 'tls handshakes 8',
-                                         'trust 192.0.2.99/32'])
+                                         STRANGERS])
 
     def starttls(source):
         session = client.Client(proxy.address, source=source)
