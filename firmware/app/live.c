@@ -5,6 +5,7 @@
 #include "app/app.h"
 #include "link/link.h"
 #include "net/net_kernel.h"
+#include "relay/relay.h"
 #include "smtp/client.h"
 
 #define PATIENCE_MS 15000
@@ -233,15 +234,7 @@ static void begin_tls(struct live *live)
 
 static void secure(struct live *live, uint16_t code)
 {
-	const struct pst_relay_security *security = &live->route->security;
-	struct pst_tls_peer peer = {
-		.name = security->name,
-		.verify = security->pin_count > 0 ? PST_TLS_VERIFY_PIN
-			  : security->verify_ca	  ? PST_TLS_VERIFY_CA
-						  : PST_TLS_VERIFY_NONE,
-		.pins = security->pins,
-		.pin_count = security->pin_count,
-	};
+	struct pst_tls_peer peer = pst_relay_tls_peer(&live->route->security);
 
 	if (code != 220)
 		end_with(live, "TLS", "it offers STARTTLS and refuses it");

@@ -42,7 +42,8 @@ static void update_want(struct pst_link *link)
 
 	if (!pst_link_is_open(link) || link->error)
 		return;
-	if (link->reading && !link->end && !link->raw_end && !(link->in.area && link->in.len == link->in.size))
+	if (link->reading && !link->end && !link->raw_end &&
+	    !(link->in.area && link->in.len == link->in.size))
 		want |= PST_NET_READ;
 	if (link->mode == PST_LINK_HANDSHAKE && !link->raw_end)
 		want |= PST_NET_READ;
@@ -353,7 +354,9 @@ const char *pst_link_tls_failure(const struct pst_link *link)
 	if (!link->tls)
 		return pst_strerror(link->error);
 	link->tls->ops->facts(link->tls, &facts);
-	return facts.failure ? facts.failure : pst_strerror(link->error ? link->error : PST_E_TIMEOUT);
+	if (facts.failure)
+		return facts.failure;
+	return pst_strerror(link->error ? link->error : PST_E_TIMEOUT);
 }
 
 /* ---- input and output ------------------------------------------------------------------------ */

@@ -91,12 +91,7 @@ static struct pst_net_conn *refuse(struct pst_proxy *proxy, const struct pst_add
 				   enum pst_reason reason, enum pst_counter counter,
 				   struct pst_span *refusal)
 {
-	const struct pst_reason_reply *words = pst_reason_reply(reason);
-	struct pst_smtp_reply reply = {
-		.code = words->code,
-		.enhanced = PST_SMTP_ENHANCED(words->class, words->subject, words->detail),
-		.text = words->text,
-	};
+	struct pst_smtp_reply reply = pst_txn_reply_of(reason);
 	struct pst_buf text;
 
 	pst_buf_init(&text, proxy->refusal, sizeof(proxy->refusal));
@@ -105,8 +100,8 @@ static struct pst_net_conn *refuse(struct pst_proxy *proxy, const struct pst_add
 	pst_count(proxy->env.counters, counter);
 	pst_log_begin(proxy->env.log, PST_LOG_INFO, "refused");
 	pst_log_addr(proxy->env.log, "client", peer);
-	pst_log_text(proxy->env.log, "reason", words->name);
-	pst_log_u64(proxy->env.log, "code", words->code);
+	pst_log_text(proxy->env.log, "reason", pst_reason_reply(reason)->name);
+	pst_log_u64(proxy->env.log, "code", reply.code);
 	pst_log_end(proxy->env.log);
 	return NULL;
 }

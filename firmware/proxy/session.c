@@ -190,20 +190,9 @@ static bool put_reply(struct pst_session *session, const struct pst_smtp_reply *
 	return false;
 }
 
-static struct pst_smtp_reply words_of(enum pst_reason reason)
-{
-	const struct pst_reason_reply *words = pst_reason_reply(reason);
-
-	return (struct pst_smtp_reply){
-		.code = words->code,
-		.enhanced = PST_SMTP_ENHANCED(words->class, words->subject, words->detail),
-		.text = words->text,
-	};
-}
-
 void pst_session_say_and_hang_up(struct pst_session *session, enum pst_reason reason)
 {
-	struct pst_smtp_reply reply = words_of(reason);
+	struct pst_smtp_reply reply = pst_txn_reply_of(reason);
 
 	if (session->txn)
 		pst_txn_leave(session->txn, reply.code);
@@ -433,7 +422,7 @@ static void on_starttls(struct pst_session *session)
 {
 	static const struct pst_smtp_reply ready = {
 		220, {2, 0, 0}, {(const uint8_t *)"Ready to start TLS", 18}};
-	struct pst_smtp_reply busy = words_of(PST_REASON_tls_busy);
+	struct pst_smtp_reply busy = pst_txn_reply_of(PST_REASON_tls_busy);
 
 	if (handshakes_are_full(session)) {
 		pst_smtp_server_answer(&session->core, busy.code);
@@ -546,7 +535,7 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 
 	if (needs_tls(session, &event->path)) {
 		/* That we have none just now is not the sender's fault. */
-		reply = words_of(session->conf->tls ? PST_REASON_tls_required
+		reply = pst_txn_reply_of(session->conf->tls ? PST_REASON_tls_required
 						    : PST_REASON_tls_busy);
 		pst_smtp_server_answer(&session->core, reply.code);
 		reply_to(session, &reply, session->conf->tls != NULL);
@@ -566,7 +555,7 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 		session->body_bytes = 0;
 	} else {
 		pst_count(session->proxy->env.counters, PST_COUNTER_refused_memory);
-		reply = words_of(PST_REASON_memory);
+		reply = pst_txn_reply_of(PST_REASON_memory);
 	}
 	pst_smtp_server_answer(&session->core, reply.code);
 	reply_to(session, &reply, false);
@@ -575,7 +564,7 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 /* The transaction is gone though the core is in it: our own answer was late once. */
 static void answer_orphan(struct pst_session *session)
 {
-	struct pst_smtp_reply reply = words_of(PST_REASON_reply_late);
+	struct pst_smtp_reply reply = pst_txn_reply_of(PST_REASON_reply_late);
 
 	pst_smtp_server_answer(&session->core, reply.code);
 	reply_to(session, &reply, false);
@@ -632,7 +621,7 @@ static void on_data(struct pst_session *session)
 		return;
 	}
 	if (!pst_txn_data(session->txn))
-		reply = words_of(PST_REASON_relay_failed);
+		reply = pst_txn_reply_of(PST_REASON_relay_failed);
 	pst_smtp_server_answer(&session->core, reply.code);
 	reply_to(session, &reply, false);
 }
@@ -795,7 +784,7 @@ static void on_task(struct pst_task *task)
 /* Our own answer did not come in time: 451, and the transaction goes its way alone or ends. */
 static void answer_late(struct pst_session *session)
 {
-	struct pst_smtp_reply reply = words_of(PST_REASON_reply_late);
+	struct pst_smtp_reply reply = pst_txn_reply_of(PST_REASON_reply_late);
 	char id[PST_TXN_ID_SIZE];
 
 	memcpy(id, session->txn->id, sizeof(id));

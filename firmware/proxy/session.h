@@ -13,7 +13,6 @@
 #include "link/link.h"
 #include "proxy/txn.h"
 
-#define PST_SESSION_LISTENERS_MAX PST_LISTENERS_MAX
 #define PST_HELO_MAX 255
 
 enum pst_session_phase {

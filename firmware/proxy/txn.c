@@ -113,7 +113,7 @@ void pst_txns_reap(struct pst_txns *txns)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static struct pst_smtp_reply reply_of(enum pst_reason reason)
+struct pst_smtp_reply pst_txn_reply_of(enum pst_reason reason)
 {
 	const struct pst_reason_reply *words = pst_reason_reply(reason);
 
@@ -139,7 +139,7 @@ static void finish(struct pst_txn *txn, const struct pst_smtp_reply *reply, bool
 
 static void finish_for(struct pst_txn *txn, enum pst_reason reason, bool final_lost)
 {
-	struct pst_smtp_reply reply = reply_of(reason);
+	struct pst_smtp_reply reply = pst_txn_reply_of(reason);
 
 	finish(txn, &reply, final_lost);
 }
@@ -162,10 +162,10 @@ static void note_relay_reply(struct pst_txn *txn, const struct pst_relay_event *
 static struct pst_smtp_reply refusal(const struct pst_txn *txn, const struct pst_relay_event *event,
 				     bool at_rcpt, struct pst_buf *area)
 {
-	struct pst_smtp_reply reply = reply_of(PST_REASON_relay_refused);
+	struct pst_smtp_reply reply = pst_txn_reply_of(PST_REASON_relay_refused);
 
 	if (event->ours || event->code == 421 || event->code < 400)
-		return reply_of(PST_REASON_relay_failed);
+		return pst_txn_reply_of(PST_REASON_relay_failed);
 	reply.code = event->code;
 	reply.enhanced = event->enhanced;
 	if (reply.enhanced.class == 0) {
@@ -352,9 +352,9 @@ bool pst_txn_doomed(const struct pst_txn *txn, struct pst_smtp_reply *reply, str
 	if (txn->reason == PST_REASON_relay_refused)
 		*reply = refusal(txn, &event, false, text);
 	else if (txn->reason != PST_REASON_none)
-		*reply = reply_of((enum pst_reason)txn->reason);
+		*reply = pst_txn_reply_of((enum pst_reason)txn->reason);
 	else if (txn->relay_dead)
-		*reply = reply_of(PST_REASON_relay_failed);
+		*reply = pst_txn_reply_of(PST_REASON_relay_failed);
 	else
 		return false;
 	return true;
@@ -545,7 +545,7 @@ static void on_task(struct pst_task *task)
 	struct pst_txn *txn = PST_CONTAINER(task, struct pst_txn, task);
 
 	if (txn->rcpt_pending && !txn->offered) {
-		struct pst_smtp_reply reply = reply_of((enum pst_reason)txn->rcpt_reason);
+		struct pst_smtp_reply reply = pst_txn_reply_of((enum pst_reason)txn->rcpt_reason);
 
 		tell_recipient(txn, &reply);
 	} else if (txn->phase == PST_TXN_COMMIT && txn->reason != PST_REASON_none) {
@@ -654,7 +654,7 @@ static void on_failed(struct pst_txn *txn, const struct pst_relay_event *event)
 	switch ((enum pst_txn_phase)txn->phase) {
 	case PST_TXN_ENVELOPE:
 		if (txn->offered) {
-			struct pst_smtp_reply reply = reply_of(PST_REASON_relay_failed);
+			struct pst_smtp_reply reply = pst_txn_reply_of(PST_REASON_relay_failed);
 
 			txn->offered = NULL;
 			txn->rcpt_reason = PST_REASON_relay_failed;

@@ -119,6 +119,9 @@ struct pst_txn {
 	char id[PST_TXN_ID_SIZE];
 };
 
+/* The reply that stands for a reason in reasons.def. */
+struct pst_smtp_reply pst_txn_reply_of(enum pst_reason reason);
+
 /* Begin at an accepted MAIL. Client, helo and counts of `facts` are copied; the owner writes the id
  * and, where less than the configuration's is offered, bytes_max.
  *  ret the transaction, or NULL: at a bound */

@@ -241,6 +241,18 @@ static uint32_t fit(struct pst_span pattern, struct pst_span domain)
 	return pst_span_eq_nocase(pattern, domain) ? UINT32_MAX : 0;
 }
 
+struct pst_tls_peer pst_relay_tls_peer(const struct pst_relay_security *security)
+{
+	return (struct pst_tls_peer){
+		.name = security->name,
+		.verify = security->pin_count > 0 ? PST_TLS_VERIFY_PIN
+			  : security->verify_ca	  ? PST_TLS_VERIFY_CA
+						  : PST_TLS_VERIFY_NONE,
+		.pins = security->pins,
+		.pin_count = security->pin_count,
+	};
+}
+
 const struct pst_route *pst_relay_route(const struct pst_relay_conf *conf, struct pst_span domain)
 {
 	const struct pst_route *best = NULL;

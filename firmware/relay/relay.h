@@ -126,6 +126,9 @@ bool pst_relay_is_opening(const struct pst_relay *relay);
 struct pst_smtp_caps pst_relay_offers(const struct pst_relay *relay,
 				      const struct pst_relay_conf *conf);
 
+/* How a server of this route is judged in a handshake; borrows the security. */
+struct pst_tls_peer pst_relay_tls_peer(const struct pst_relay_security *security);
+
 /* The route for a recipient's domain (an exact name before a longer before a shorter suffix before
  * "*"), or NULL.
  *  in  domain: any case of ASCII letters; U-labels are compared as they stand */

@@ -287,16 +287,7 @@ static void starttls_refused(struct pst_relay_conn *conn)
 
 static void begin_tls(struct pst_relay_conn *conn)
 {
-	const struct pst_relay_security *security = &conn->server->security;
-	struct pst_tls_peer peer = {
-		.name = security->name,
-		.verify = security->pin_count > 0 ? PST_TLS_VERIFY_PIN
-			  : security->verify_ca	  ? PST_TLS_VERIFY_CA
-						  : PST_TLS_VERIFY_NONE,
-		.pins = security->pins,
-		.pin_count = security->pin_count,
-	};
-
+	struct pst_tls_peer peer = pst_relay_tls_peer(&conn->server->security);
 	int ret = pst_link_secure(&conn->link, conn->relay->conf->tls, &peer);
 
 	if (ret < 0) {
