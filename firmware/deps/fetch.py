@@ -4,8 +4,9 @@
 usage: fetch.py OUT      (OUT: a folder that will hold mbedtls/ lwip/ pcre2/ cares/ cmocka/)
 
 A file is looked for in build/dl, in ${XDG_CACHE_HOME:-~/.cache}/postern, in POSTERN_DEPS, and last in
-the machine's own Debian mirror, suites trixie and trixie-security, through an apt of its own: nothing
-of the machine's package state is touched. Whatever the way, only our sha256 counts. README.md beside
+the machine's own Debian mirror, suites trixie and trixie-security, through an apt of its own (or, where
+its lists do not name the version, straight from the mirror's pool): nothing of the machine's package
+state is touched. Whatever the way, only our sha256 counts. README.md beside
 this file says the rest.
 """
 
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tarfile
 import urllib.parse
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -262,6 +264,25 @@ class Apt:
                           cwd=folder)
         return "\n".join(line for line in result.stdout.split("\n") if line.startswith("E:"))
 
+    def from_pool(self, package, files, folder):
+        """Brings files that the suites' lists no longer name (or not yet), from where every mirror keeps
+        them. Only for files pinned by sha256: nothing here checks a signature."""
+        part = package[:4] if package.startswith("lib") else package[:1]
+        with open(os.path.join(self.root, "sources", "postern.sources"), encoding="utf-8") as sources:
+            mirrors = re.findall(r"^URIs: (https?://\S+)$", sources.read(), re.M)
+        for file in files:
+            for mirror in mirrors:
+                name = "updates/main" if "security" in mirror else "main"
+                url = f"{mirror}/pool/{name}/{part}/{package}/{urllib.parse.quote(file)}"
+                try:
+                    with urllib.request.urlopen(url, timeout=60) as answer:
+                        data = answer.read()
+                except OSError:
+                    continue
+                with open(os.path.join(folder, file), "wb") as out:
+                    out.write(data)
+                break
+
     def versions(self, package):
         """[(version, {file: sha256})] of the source package, the newest first."""
         found = []
@@ -408,6 +429,7 @@ def gather():
             say(f"fetching {entry.package} {entry.package_version}")
             folder = os.path.join(TOP, "build", "apt", "new")
             complaints.append(apt.download(entry.package, entry.package_version, folder))
+            apt.from_pool(entry.package, set(entry.files()) - set(os.listdir(folder)), folder)
             keep(folder)
             # An entry's tarball may lie with its alternative only, so look from the first one again.
             pick = first_at_hand(entries)
