@@ -569,7 +569,8 @@ static void serve(struct conn *conn)
 {
 	struct pst_sink *sink = conn->sink;
 
-	for (uint32_t reads = 0; reads < READS_MAX && !conn->ended; reads++) {
+	/* What was read is looked at before the turn ends: no readiness may come for it again. */
+	for (uint32_t reads = 0;; reads++) {
 		while (may_step(conn)) {
 			if (pst_buf_room(&conn->out) < REPLY_MAX)
 				flush(conn);
@@ -577,7 +578,8 @@ static void serve(struct conn *conn)
 				break;
 		}
 		flush(conn);
-		if (conn->ended || (conn->out.len && !conn->closing) || !fill(conn))
+		if (conn->ended || (conn->out.len && !conn->closing) || reads == READS_MAX ||
+		    !fill(conn))
 			break;
 	}
 	if (!conn->ended)

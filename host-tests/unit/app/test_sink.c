@@ -56,7 +56,7 @@ static void on_done(void *owner)
 }
 
 /*  in  faults: separated by blanks, as on the command line (with _ for a blank); NULL: none */
-static struct bench *bench_new(const char *faults, uint64_t count)
+static struct bench *bench_open(const char *faults, uint64_t count, uint32_t pipe_bytes)
 {
 	struct bench *b = calloc(1, sizeof(*b));
 	struct pst_addr address = {.family = PST_FAMILY_IPV4, .port = 25, .ip = {127, 0, 0, 1}};
@@ -71,7 +71,7 @@ static struct bench *bench_new(const char *faults, uint64_t count)
 	pst_poller_sim_init(&b->sim, 1000);
 	assert_int_equal(pst_loop_init(&b->loop, &b->sim.poller, &b->alloc.mem, 64), 0);
 	pst_log_init(&b->log, b->ring, sizeof(b->ring));
-	pst_net_memory_init(&b->net, &b->loop, &b->alloc.mem, 4096);
+	pst_net_memory_init(&b->net, &b->loop, &b->alloc.mem, pipe_bytes);
 	while ((word = pst_span_word(&rest)).len) {
 		char *text = b->fault_text[b->fault_count];
 
@@ -98,6 +98,11 @@ static struct bench *bench_new(const char *faults, uint64_t count)
 	};
 	assert_int_equal(pst_sink_open(&b->sink, &env, &address), 0);
 	return b;
+}
+
+static struct bench *bench_new(const char *faults, uint64_t count)
+{
+	return bench_open(faults, count, 4096);
 }
 
 static void bench_free(struct bench *b)
@@ -302,6 +307,27 @@ static void stores_large_messages(void **state)
 	assert_int_equal(b->stored_len, want_len);
 	assert_memory_equal(b->stored, want, want_len);
 	bench_free(b);
+}
+
+/* All of it is there at once, so that no readiness comes behind the last of a turn's reads. */
+static void takes_the_last_read_of_a_turn(void **state)
+{
+	enum { READ_BYTES = 16384, READS = 16 };
+	static char script[(READS + 2) * READ_BYTES];
+
+	(void)state;
+	for (size_t size = READ_BYTES; size < (READS + 1) * READ_BYTES; size += READ_BYTES / 2) {
+		struct bench *b = bench_open(NULL, 0, sizeof(script));
+		size_t len = (size_t)snprintf(script, sizeof(script), ENVELOPE "DATA\r\n");
+
+		while (len < size)
+			len += (size_t)snprintf(script + len, sizeof(script) - len, "%040zu\r\n",
+						len);
+		len += (size_t)snprintf(script + len, sizeof(script) - len, ".\r\n");
+		talk(b, script, len, 0, 1000);
+		assert_string_equal(codes(b->client.text), "220 250 250 250 354 250");
+		bench_free(b);
+	}
 }
 
 static void incomplete_is_nothing(void **state)
@@ -562,6 +588,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(stores_what_arrives), cmocka_unit_test(stores_large_messages),
+		cmocka_unit_test(takes_the_last_read_of_a_turn),
 		cmocka_unit_test(incomplete_is_nothing), cmocka_unit_test(takes_xforward),
 		cmocka_unit_test(logs_the_envelope), cmocka_unit_test(misbehaves),
 		cmocka_unit_test(says_garbage), cmocka_unit_test(reads_slowly),
