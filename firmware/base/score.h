@@ -14,12 +14,13 @@ typedef int32_t pst_score;
 #define PST_SCORE(points) ((pst_score)((points) * 1000))
 #define PST_SCORE_MAX 9999999
 #define PST_SCORE_MIN (-9999999)
+#define PST_SCORE_NEVER (PST_SCORE_MAX + 1) /* a line that no sum reaches */
 
 static inline pst_score pst_score_add(pst_score a, pst_score b)
 {
 	int64_t sum = (int64_t)a + b;
 
-	return (pst_score)(sum > PST_SCORE_MAX ? PST_SCORE_MAX : sum < PST_SCORE_MIN ? PST_SCORE_MIN : sum);
+	return (pst_score)PST_MAX(PST_MIN(sum, PST_SCORE_MAX), PST_SCORE_MIN);
 }
 
 /* "5", "-1.5", "+0.001": digits beyond the third behind the point are rounded half away from zero.

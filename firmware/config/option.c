@@ -75,8 +75,14 @@ struct pst_span pst_config_value_text(const struct pst_config_option *option, ui
 				return pst_span_text(c->name);
 		PST_BUG_ON(true);
 		break;
+	case PST_CONFIG_SCORE:
+		if ((pst_score)value == PST_SCORE_NEVER)
+			return PST_SPAN("off");
+		PST_BUG_ON(pst_score_put(&text, (pst_score)value, 0));
+		break;
 	case PST_CONFIG_PATH:
 	case PST_CONFIG_NAME:
+	case PST_CONFIG_MAILBOX:
 	case PST_CONFIG_PINS:
 		PST_BUG_ON(true);
 	}
@@ -147,11 +153,32 @@ static bool read_number(struct pst_config_build *build, const struct pst_config_
 	return true;
 }
 
+static bool read_score(struct pst_config_build *build, const struct pst_config_option *option,
+		       const struct pst_config_word *word, uint64_t *value)
+{
+	pst_score score;
+
+	if (option->max && pst_span_eq(word->text, PST_SPAN("off"))) {
+		*value = (uint32_t)PST_SCORE_NEVER;
+		return true;
+	}
+	if (pst_score_parse(word->text, &score)) {
+		pst_config_error(build, &word->place,
+				 "\"%.*s\" is not a score, as in 3 or -1.5 (at most 9999.999)%s",
+				 PST_CONFIG_TEXT(word->text), option->max ? ", nor `off`" : "");
+		return false;
+	}
+	*value = (uint32_t)score;
+	return true;
+}
+
 bool pst_config_read_value(struct pst_config_build *build, const struct pst_config_option *option,
 			   const struct pst_config_word *word, uint64_t *value)
 {
 	if (option->kind == PST_CONFIG_CHOICE)
 		return pst_config_read_choice(build, option, word, value);
+	if (option->kind == PST_CONFIG_SCORE)
+		return read_score(build, option, word, value);
 	return read_number(build, option, word, value);
 }
 

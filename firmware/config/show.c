@@ -126,8 +126,15 @@ void pst_config_show_options(struct pst_config_printer *printer,
 			     const struct pst_config_directive *directive)
 {
 	for (uint32_t i = 0; i < directive->option_count; i++) {
+		const struct pst_config_option *option = &directive->options[i];
+
+		if (pst_config_is_text(option) && !has_text(option, printer->config))
+			continue;
 		show_name(printer, directive);
-		show_value(printer, &directive->options[i], printer->config);
+		if (pst_config_is_text(option))
+			show_text(printer, option, printer->config);
+		else
+			show_value(printer, option, printer->config);
 		line_end(printer);
 	}
 }
@@ -245,18 +252,7 @@ void pst_config_show_tls(struct pst_config_printer *printer,
 	const struct pst_config *config = printer->config;
 	const struct pst_config_tls *tls = &config->tls;
 
-	for (uint32_t o = 0; o < directive->option_count; o++) {
-		const struct pst_config_option *option = &directive->options[o];
-
-		if (pst_config_is_text(option) && !has_text(option, config))
-			continue;
-		show_name(printer, directive);
-		if (pst_config_is_text(option))
-			show_text(printer, option, config);
-		else
-			show_value(printer, option, config);
-		line_end(printer);
-	}
+	pst_config_show_options(printer, directive);
 	for (uint32_t i = 0; i < tls->pair_count; i++) {
 		const struct pst_config_tls_pair *pair = &tls->pairs[i];
 

@@ -79,6 +79,27 @@ static const struct pst_config_option relay_options[] = {
 	CHOICE_OF("text", IN_ROUTE(text_pass), text_choices, false),
 };
 
+#define SCORE_OF(text, where, usual) {text, PST_CONFIG_SCORE, where, .preset = (uint32_t)(usual)}
+#define LINE_OF(text, where, usual) \
+	{text, PST_CONFIG_SCORE, where, .preset = (uint32_t)(usual), .max = 1}
+#define LINE(action) IN_CONFIG(proxy.policy.lines[PST_ACTION_##action])
+
+static const struct pst_config_option verdict_options[] = {
+	LINE_OF("tag", LINE(TAG), PST_SCORE(5)),
+	LINE_OF("defer", LINE(DEFER), PST_SCORE_NEVER),
+	LINE_OF("quarantine", LINE(QUARANTINE), PST_SCORE_NEVER),
+	TEXT_OF("to", PST_CONFIG_MAILBOX, IN_CONFIG(proxy.policy.quarantine)),
+	LINE_OF("reject", LINE(REJECT), PST_SCORE(15)),
+	LINE_OF("drop", LINE(DROP), PST_SCORE_NEVER),
+};
+
+static const struct pst_config_option score_options[] = {
+#define PST_FACT(name, fact, points, describe) \
+	SCORE_OF(#name, IN_CONFIG(proxy.policy.fact_scores[PST_FACT_NAME_##name]), points),
+#include "facts/facts.def"
+#undef PST_FACT
+};
+
 static const struct pst_config_option message_option =
 	SIZE_OF(NULL, IN_CONFIG(proxy.policy.message_bytes_max), KIB(1), MIB(4096), MIB(50));
 static const struct pst_config_option header_option =
@@ -185,6 +206,13 @@ const struct pst_config_directive pst_config_table[] = {
 	 "relay-idle|relay-life TIME ... | rate BYTES",
 	 pst_config_read_options, pst_config_show_options, timeout_options,
 	 PST_COUNT(timeout_options), false},
+	{"verdict",
+	 "[tag SCORE|off] [defer SCORE|off] [quarantine SCORE|off to ADDRESS] [reject SCORE|off] "
+	 "[drop SCORE|off]",
+	 pst_config_read_options, pst_config_show_options, verdict_options,
+	 PST_COUNT(verdict_options), false},
+	{"score", "FACT SCORE ...", pst_config_read_options, pst_config_show_options, score_options,
+	 PST_COUNT(score_options), false},
 	{"mode", "enforce | tag | observe", pst_config_read_scalar, pst_config_show_options,
 	 &mode_option, 1, false},
 	{"log", "stderr | file PATH | syslog [PATH]", pst_config_read_log, pst_config_show_log,

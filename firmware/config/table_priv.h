@@ -15,8 +15,10 @@ enum pst_config_kind {
 	PST_CONFIG_SIZE,   /* 64K: bytes */
 	PST_CONFIG_TIME,   /* 5m: milliseconds */
 	PST_CONFIG_CHOICE, /* one of a few words */
+	PST_CONFIG_SCORE,  /* 1.5: thousandths; with a `max`, `off` is a value as well */
 	PST_CONFIG_PATH,   /* a file's name: a span with a NUL behind it, empty if not given */
 	PST_CONFIG_NAME,   /* a host name: a span, the same */
+	PST_CONFIG_MAILBOX, /* local@domain: a span, the same */
 	PST_CONFIG_PINS,   /* sha256:HEX,HEX: struct pst_relay_security's pins */
 };
 

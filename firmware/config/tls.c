@@ -107,6 +107,19 @@ static bool read_pins(struct pst_config_build *build, const struct pst_config_wo
 	return good;
 }
 
+static bool read_mailbox(struct pst_config_build *build, const struct pst_config_word *word,
+			 struct pst_span *out)
+{
+	if (!pst_config_mailbox_ok(word->text) || word->text.at[0] == '@') {
+		pst_config_error(build, &word->place,
+				 "\"%.*s\" is not a mail address, as in spam@example.org",
+				 PST_CONFIG_TEXT(word->text));
+		return false;
+	}
+	*out = pst_config_lower_copy(build, word->text);
+	return true;
+}
+
 bool pst_config_read_text(struct pst_config_build *build, const struct pst_config_option *option,
 			  const struct pst_config_word *word, uint8_t *base)
 {
@@ -116,6 +129,8 @@ bool pst_config_read_text(struct pst_config_build *build, const struct pst_confi
 		return read_path(build, word, field);
 	if (option->kind == PST_CONFIG_NAME)
 		return read_name(build, word, field);
+	if (option->kind == PST_CONFIG_MAILBOX)
+		return read_mailbox(build, word, field);
 	return read_pins(build, word, field);
 }
 

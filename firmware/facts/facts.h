@@ -9,8 +9,7 @@
 #define PST_FACTS_FACTS_H
 
 #include "base/addr.h"
-
-
+#include "facts/hits.h"
 
 enum pst_fact {
 	PST_FACT_TRUSTED = 1 << 0,         /* the client is in one of our own networks */
@@ -25,6 +24,17 @@ enum pst_fact {
 	PST_FACT_EARLY_TALK = 1 << 9,      /* the client did not wait for our greeting */
 	PST_FACT_CHUNKED = 1 << 11,        /* it came by BDAT */
 	PST_FACT_OUT_OF_MEMORY = 1 << 10,  /* something of the message could not be kept */
+	PST_FACT_ALLOWED = 1 << 12,        /* an `allow` entry speaks for it: its score decides nothing */
+	PST_FACT_POSTMASTER = 1 << 13,     /* goes to postmaster: its score decides nothing */
+	PST_FACT_PARTIAL = 1 << 14,        /* it began to stream: only its front was judged */
+};
+
+/* Facts that score. */
+enum pst_fact_name {
+#define PST_FACT(name, fact, points, describe) PST_FACT_NAME_##name,
+#include "facts/facts.def"
+#undef PST_FACT
+	PST_FACT_NAME_COUNT
 };
 
 struct pst_facts {
@@ -39,6 +49,7 @@ struct pst_facts {
 	uint32_t error_count;     /* of the session */
 	bool esmtp;
 	bool utf8;                /* the transaction was declared SMTPUTF8 */
+	struct pst_hits hits;
 	struct pst_span tls_version; /* empty: in the clear */
 	struct pst_span tls_cipher;
 };

@@ -112,3 +112,75 @@ enum pst_reason pst_policy_message(const struct pst_policy_conf *conf,
 		return PST_REASON_memory;
 	return PST_REASON_none;
 }
+
+bool pst_policy_allows(const struct pst_policy_conf *conf, const struct pst_facts *facts,
+		       struct pst_span rcpt)
+{
+	for (uint32_t i = 0; i < conf->entry_count; i++)
+		if (conf->entries[i].allow && entry_matches(&conf->entries[i], facts, rcpt))
+			return true;
+	return false;
+}
+
+static const struct {
+	const char *name;
+	enum pst_fact fact;
+} fact_names[PST_FACT_NAME_COUNT] = {
+#define PST_FACT(name, fact, points, describe) {#name, PST_FACT_##fact},
+#include "facts/facts.def"
+#undef PST_FACT
+};
+
+const char *pst_policy_fact_name(enum pst_fact_name name)
+{
+	PST_BUG_ON(name >= PST_FACT_NAME_COUNT);
+	return fact_names[name].name;
+}
+
+bool pst_policy_fact_holds(enum pst_fact_name name, const struct pst_facts *facts)
+{
+	PST_BUG_ON(name >= PST_FACT_NAME_COUNT);
+	return facts->set & (uint32_t)fact_names[name].fact;
+}
+
+static enum pst_action earned_action(const struct pst_policy_conf *conf,
+				     const struct pst_facts *facts)
+{
+	enum pst_action earned = PST_ACTION_ACCEPT;
+
+	for (int action = PST_ACTION_TAG; action < PST_ACTION_COUNT; action++)
+		if (facts->hits.score >= conf->lines[action])
+			earned = (enum pst_action)action;
+	if (facts->hits.reject && earned < PST_ACTION_REJECT)
+		earned = PST_ACTION_REJECT;
+	if (earned == PST_ACTION_QUARANTINE &&
+	    (conf->quarantine.len == 0 || (facts->set & PST_FACT_PARTIAL)))
+		earned = PST_ACTION_TAG;
+	return earned;
+}
+
+struct pst_verdict pst_policy_verdict(const struct pst_policy_conf *conf,
+				      const struct pst_facts *facts)
+{
+	struct pst_verdict verdict;
+
+	verdict.earned = earned_action(conf, facts);
+	verdict.action = verdict.earned;
+	if (conf->mode == PST_MODE_OBSERVE || (facts->set & (PST_FACT_ALLOWED | PST_FACT_POSTMASTER)))
+		verdict.action = PST_ACTION_ACCEPT;
+	else if (conf->mode == PST_MODE_TAG)
+		verdict.action = PST_MIN(verdict.earned, PST_ACTION_TAG);
+	return verdict;
+}
+
+const char *pst_policy_action_name(enum pst_action action)
+{
+	static const char *const names[PST_ACTION_COUNT] = {
+		[PST_ACTION_ACCEPT] = "accept",		[PST_ACTION_TAG] = "tag",
+		[PST_ACTION_DEFER] = "defer",		[PST_ACTION_QUARANTINE] = "quarantine",
+		[PST_ACTION_REJECT] = "reject",		[PST_ACTION_DROP] = "drop",
+	};
+
+	PST_BUG_ON(action >= PST_ACTION_COUNT);
+	return names[action];
+}

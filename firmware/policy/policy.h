@@ -1,11 +1,10 @@
 /* policy/policy.h - from facts to a verdict
  *
  * Layer: policy (pure). Uses: facts, base.
- * Concept: two questions, each a total function of the configuration and the record: may this
- * recipient be offered, and may this message pass. A verdict names its
- * reason; the reason's reply stands in reasons.def. `mode observe` and `mode tag` change nothing
- * here: what is decided in these functions is about relaying, framing and size, and no mode lifts
- * those. They act on scores, which the caller adds.
+ * Concept: three questions, each a total function of the configuration and the record: may this
+ * recipient be offered, may this message pass, and what has it earned. The first two are about
+ * relaying, framing and size, and neither `mode` nor an `allow` entry lifts those; their reasons'
+ * replies stand in reasons.def. The third is about the score.
  */
 #ifndef PST_POLICY_POLICY_H
 #define PST_POLICY_POLICY_H
@@ -53,5 +52,25 @@ enum pst_reason pst_policy_recipient(const struct pst_policy_conf *conf,
 /* The message, at its true end or (with what is known by then) when it begins to stream. */
 enum pst_reason pst_policy_message(const struct pst_policy_conf *conf,
 				   const struct pst_facts *facts);
+
+/* Does an `allow` entry speak for this client and sender, or for this recipient? Such mail is judged,
+ * and the judgement decides nothing. */
+bool pst_policy_allows(const struct pst_policy_conf *conf, const struct pst_facts *facts,
+		       struct pst_span rcpt);
+
+/* What a client can be seen to do, as named hits. */
+const char *pst_policy_fact_name(enum pst_fact_name name);
+bool pst_policy_fact_holds(enum pst_fact_name name, const struct pst_facts *facts);
+
+struct pst_verdict {
+	enum pst_action action; /* what is done */
+	enum pst_action earned; /* what would be done, were `mode` not tag or observe and no `allow` there */
+};
+
+/* From the hits and their sum to what is done. A hit that decides alone is a reject, whatever the
+ * sum. What is quarantined without an address, or has begun to stream, is tagged. */
+struct pst_verdict pst_policy_verdict(const struct pst_policy_conf *conf,
+				      const struct pst_facts *facts);
+const char *pst_policy_action_name(enum pst_action action);
 
 #endif

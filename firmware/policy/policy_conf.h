@@ -1,12 +1,12 @@
 /* policy/policy_conf.h - what the owner says about who may send what to whom
  *
- * Layer: policy. Uses: base.
+ * Layer: policy. Uses: facts, base.
  * Memory: arrays and spans belong to the configuration generation that holds this struct.
  */
 #ifndef PST_POLICY_POLICY_CONF_H
 #define PST_POLICY_POLICY_CONF_H
 
-#include "base/addr.h"
+#include "facts/facts.h"
 
 #define PST_POLICY_ENTRIES_MAX 1024
 #define PST_POLICY_CIDRS_MAX 256
@@ -15,6 +15,17 @@ enum pst_mode {
 	PST_MODE_ENFORCE,
 	PST_MODE_TAG,     /* never refuses for score */
 	PST_MODE_OBSERVE, /* only logs what it would have done */
+};
+
+/* What is done with a message, from the mildest to the hardest. */
+enum pst_action {
+	PST_ACTION_ACCEPT,
+	PST_ACTION_TAG,        /* delivered, marked */
+	PST_ACTION_DEFER,      /* 451: come back later */
+	PST_ACTION_QUARANTINE, /* delivered to the owner's address instead */
+	PST_ACTION_REJECT,     /* 550 */
+	PST_ACTION_DROP,       /* 250, and thrown away: the owner asked for it */
+	PST_ACTION_COUNT
 };
 
 enum pst_entry_kind { PST_ENTRY_CLIENT, PST_ENTRY_SENDER, PST_ENTRY_RECIPIENT };
@@ -31,6 +42,9 @@ struct pst_policy_entry {
 
 struct pst_policy_conf {
 	enum pst_mode mode;
+	pst_score lines[PST_ACTION_COUNT]; /* from which score on; PST_SCORE_NEVER: never */
+	struct pst_span quarantine;        /* where to; empty: nowhere */
+	pst_score fact_scores[PST_FACT_NAME_COUNT];
 	const struct pst_cidr *trust;
 	uint32_t trust_count;
 	const struct pst_policy_entry *entries;

@@ -284,6 +284,102 @@ static void message_rows(void **state)
 	}
 }
 
+/* ---- the verdict ----------------------------------------------------------------------------- */
+
+#define P(points) PST_SCORE(points)
+#define NEVER PST_SCORE_NEVER
+
+static const struct {
+	pst_score score;
+	bool rejects;
+	uint32_t set;
+	enum pst_mode mode;
+	const char *earned, *action;
+} verdicts[] = {
+	/* tag 5, defer 8, quarantine 10, reject 15, drop 20 */
+	{P(0), false, 0, PST_MODE_ENFORCE, "accept", "accept"},
+	{4999, false, 0, PST_MODE_ENFORCE, "accept", "accept"},
+	{P(5), false, 0, PST_MODE_ENFORCE, "tag", "tag"},
+	{P(-5), false, 0, PST_MODE_ENFORCE, "accept", "accept"},
+	{P(8), false, 0, PST_MODE_ENFORCE, "defer", "defer"},
+	{P(10), false, 0, PST_MODE_ENFORCE, "quarantine", "quarantine"},
+	{P(10), false, PST_FACT_PARTIAL, PST_MODE_ENFORCE, "tag", "tag"},
+	{P(15), false, 0, PST_MODE_ENFORCE, "reject", "reject"},
+	{P(15), false, PST_FACT_PARTIAL, PST_MODE_ENFORCE, "reject", "reject"},
+	{PST_SCORE_MAX, false, 0, PST_MODE_ENFORCE, "drop", "drop"},
+	{P(0), true, 0, PST_MODE_ENFORCE, "reject", "reject"},
+	{P(20), true, 0, PST_MODE_ENFORCE, "drop", "drop"},
+	{P(15), false, 0, PST_MODE_TAG, "reject", "tag"},
+	{P(20), false, 0, PST_MODE_TAG, "drop", "tag"},
+	{P(0), true, 0, PST_MODE_TAG, "reject", "tag"},
+	{P(4), false, 0, PST_MODE_TAG, "accept", "accept"},
+	{P(15), true, 0, PST_MODE_OBSERVE, "reject", "accept"},
+	{P(15), true, PST_FACT_ALLOWED, PST_MODE_ENFORCE, "reject", "accept"},
+	{P(15), true, PST_FACT_POSTMASTER, PST_MODE_ENFORCE, "reject", "accept"},
+};
+
+static void verdict_rows(void **state)
+{
+	static const struct pst_hit listed = {.flags = PST_HIT_REJECTS};
+
+	(void)state;
+	for (uint32_t i = 0; i < PST_COUNT(verdicts); i++) {
+		const struct pst_policy_conf conf = {
+			.mode = verdicts[i].mode,
+			.lines = {0, P(5), P(8), P(10), P(15), P(20)},
+			.quarantine = PST_SPAN("spam@example.org"),
+		};
+		const struct pst_facts facts = {
+			.set = verdicts[i].set,
+			.hits = {.score = verdicts[i].score,
+				 .reject = verdicts[i].rejects ? &listed : NULL},
+		};
+		struct pst_verdict verdict = pst_policy_verdict(&conf, &facts);
+
+		if (strcmp(pst_policy_action_name(verdict.earned), verdicts[i].earned) ||
+		    strcmp(pst_policy_action_name(verdict.action), verdicts[i].action))
+			fail_msg("row %u: earned %s, action %s", i,
+				 pst_policy_action_name(verdict.earned),
+				 pst_policy_action_name(verdict.action));
+	}
+}
+
+/* Lines that are off are never reached, and what goes nowhere is not quarantined. */
+static void lines_that_are_off(void **state)
+{
+	const struct pst_policy_conf conf = {.lines = {0, NEVER, NEVER, P(1), NEVER, NEVER}};
+	struct pst_facts facts = {.hits.score = PST_SCORE_MAX};
+
+	(void)state;
+	assert_int_equal(pst_policy_verdict(&conf, &facts).action, PST_ACTION_TAG);
+	facts.hits.score = 999;
+	assert_int_equal(pst_policy_verdict(&conf, &facts).action, PST_ACTION_ACCEPT);
+}
+
+static void hits_add_up(void **state)
+{
+	static struct pst_hit all[] = {
+		{.score = P(2)},
+		{.score = P(4), .flags = PST_HIT_DRY | PST_HIT_REJECTS},
+		{.score = P(-1)},
+		{.score = P(8), .flags = PST_HIT_SCORED},
+		{.score = 500, .flags = PST_HIT_REJECTS},
+		{.score = 250, .flags = PST_HIT_REJECTS},
+	};
+	struct pst_hits hits = {0};
+	uint32_t count = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < PST_COUNT(all); i++)
+		pst_hits_add(&hits, &all[i]);
+	for (const struct pst_hit *hit = hits.first; hit; hit = hit->next)
+		assert_ptr_equal(hit, &all[count++]);
+	assert_int_equal(count, PST_COUNT(all));
+	assert_int_equal(hits.count, count);
+	assert_int_equal(hits.score, 1750);
+	assert_ptr_equal(hits.reject, &all[4]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +389,9 @@ int main(void)
 		cmocka_unit_test(recipient_rows),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(message_rows),
+		cmocka_unit_test(verdict_rows),
+		cmocka_unit_test(lines_that_are_off),
+		cmocka_unit_test(hits_add_up),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, NULL, NULL);
