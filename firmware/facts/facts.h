@@ -24,9 +24,8 @@ enum pst_fact {
 	PST_FACT_EARLY_TALK = 1 << 9,      /* the client did not wait for our greeting */
 	PST_FACT_CHUNKED = 1 << 11,        /* it came by BDAT */
 	PST_FACT_OUT_OF_MEMORY = 1 << 10,  /* something of the message could not be kept */
-	PST_FACT_ALLOWED = 1 << 12,        /* an `allow` entry speaks for it: its score decides nothing */
-	PST_FACT_POSTMASTER = 1 << 13,     /* goes to postmaster: its score decides nothing */
-	PST_FACT_PARTIAL = 1 << 14,        /* it began to stream: only its front was judged */
+	PST_FACT_EXEMPT = 1 << 12,         /* by an `allow` entry, or to postmaster: its score decides nothing */
+	PST_FACT_PARTIAL = 1 << 13,        /* it began to stream: only its front was judged */
 };
 
 /* Facts that score. */

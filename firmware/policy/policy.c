@@ -166,7 +166,7 @@ struct pst_verdict pst_policy_verdict(const struct pst_policy_conf *conf,
 
 	verdict.earned = earned_action(conf, facts);
 	verdict.action = verdict.earned;
-	if (conf->mode == PST_MODE_OBSERVE || (facts->set & (PST_FACT_ALLOWED | PST_FACT_POSTMASTER)))
+	if (conf->mode == PST_MODE_OBSERVE || (facts->set & PST_FACT_EXEMPT))
 		verdict.action = PST_ACTION_ACCEPT;
 	else if (conf->mode == PST_MODE_TAG)
 		verdict.action = PST_MIN(verdict.earned, PST_ACTION_TAG);

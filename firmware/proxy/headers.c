@@ -189,6 +189,54 @@ static int put_received(struct pst_buf *out, const struct pst_facts *facts,
 	return ret ? ret : pst_buf_put_text(out, "\r\n");
 }
 
+#define LEVEL_STARS_MAX 50
+#define TESTS_BYTES_MAX 1600 /* of names; the record has them all */
+#define LINE_COLUMNS 76
+
+/* The names of all hits, folded between them. */
+static int put_tests(struct pst_buf *out, const struct pst_hits *hits)
+{
+	uint32_t start = out->len, line_start = out->len;
+	int ret = pst_buf_put_text(out, hits->first ? "\r\n\ttests=" : "\r\n\ttests=none");
+
+	for (const struct pst_hit *hit = hits->first; hit && !ret; hit = hit->next) {
+		if (out->len - start > TESTS_BYTES_MAX)
+			return pst_buf_put_text(out, ",...");
+		if (hit != hits->first)
+			ret = pst_buf_put_byte(out, ',');
+		if (!ret && out->len - line_start + hit->name.len > LINE_COLUMNS) {
+			ret = pst_buf_put_text(out, "\r\n\t");
+			line_start = out->len;
+		}
+		ret = ret ? ret : pst_buf_put(out, hit->name);
+	}
+	return ret;
+}
+
+static int put_spam_fields(struct pst_buf *out, const struct pst_facts *facts,
+			   const struct pst_trace *trace)
+{
+	pst_score score = facts->hits.score;
+	int ret = trace->spam ? pst_buf_put_text(out, "X-Spam-Flag: YES\r\n") : 0;
+
+	ret = ret ? ret : pst_buf_put_text(out, "X-Spam-Score: ");
+	ret = ret ? ret : pst_score_put_rounded(out, score, 1);
+	ret = ret ? ret : pst_buf_put_text(out, "\r\nX-Spam-Level: ");
+	for (int stars = 0; !ret && stars < LEVEL_STARS_MAX && stars < score / PST_SCORE(1); stars++)
+		ret = pst_buf_put_byte(out, '*');
+	ret = ret ? ret : pst_buf_put_text(out, trace->spam ? "\r\nX-Spam-Status: Yes, score="
+							     : "\r\nX-Spam-Status: No, score=");
+	ret = ret ? ret : pst_score_put_rounded(out, score, 1);
+	if (trace->spam_line != PST_SCORE_NEVER) {
+		ret = ret ? ret : pst_buf_put_text(out, " required=");
+		ret = ret ? ret : pst_score_put_rounded(out, trace->spam_line, 1);
+	}
+	ret = ret ? ret : put_tests(out, &facts->hits);
+	if (facts->set & PST_FACT_PARTIAL)
+		ret = ret ? ret : pst_buf_put_text(out, " partial=yes");
+	return ret ? ret : pst_buf_put_text(out, "\r\n");
+}
+
 int pst_headers_write(struct pst_message *message, const struct pst_facts *facts,
 		      const struct pst_trace *trace)
 {
@@ -196,6 +244,8 @@ int pst_headers_write(struct pst_message *message, const struct pst_facts *facts
 	struct pst_buf out;
 	int ret = pst_message_trace(message, &out);
 
+	if (trace->judged)
+		ret = ret ? ret : put_spam_fields(&out, facts, trace);
 	ret = ret ? ret : put_received(&out, facts, trace);
 	/* What follows is no header: without an empty line our fields would take it for one. */
 	if (!ret && (facts->set & PST_FACT_NO_HEADER) &&

@@ -25,9 +25,13 @@ struct pst_trace {
 	struct pst_span rcpt; /* the only recipient's mailbox, or empty */
 	const char *id;
 	uint64_t wall_ms;
+	bool judged; /* its score is told in X-Spam fields */
+	bool spam;   /* the verdict says so */
+	pst_score spam_line;
 };
 
-/* Write our fields in front of the message.
+/* Write our fields in front of the message: X-Spam-Flag (of spam only), -Score, -Level and -Status as
+ * SpamAssassin writes them, because readers' filters look for those, and Received.
  *  ret 0 | -PST_E_NOMEM | -PST_E_FULL */
 int pst_headers_write(struct pst_message *message, const struct pst_facts *facts,
 		      const struct pst_trace *trace) PST_MUST_CHECK;

@@ -19,6 +19,7 @@
 
 static void on_relay_event(struct pst_relay_tx *tx, const struct pst_relay_event *event);
 static void on_task(struct pst_task *task);
+static void tell_room(struct pst_txn *txn);
 
 struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 			    const struct pst_facts *facts, const struct pst_smtp_event *mail,
@@ -225,6 +226,29 @@ static enum pst_reason judge_recipient(struct pst_txn *txn, const struct pst_smt
 	return pst_policy_recipient(&conf->policy, &txn->facts, &rcpt);
 }
 
+static bool is_exempt(const struct pst_txn *txn, const struct pst_smtp_path *path)
+{
+	static const struct pst_span postmaster = PST_SPAN("postmaster");
+
+	return (path->flags & PST_SMTP_PATH_BARE) ||
+	       (pst_span_starts_nocase(path->mailbox, postmaster) &&
+		path->mailbox.len > postmaster.len && path->mailbox.at[postmaster.len] == '@') ||
+	       pst_policy_allows(&txn->conf->policy, &txn->facts, path->mailbox);
+}
+
+/* One message has one verdict, so those whom no score may bar do not share it with the others. */
+static enum pst_reason judge_score(struct pst_txn *txn, const struct pst_smtp_path *path)
+{
+	bool exempt = is_exempt(txn, path);
+
+	if (txn->route && exempt != txn->exempt)
+		return PST_REASON_other_route;
+	txn->exempt = exempt;
+	if (exempt)
+		txn->facts.set |= PST_FACT_EXEMPT;
+	return pst_txn_judge_sender(txn);
+}
+
 /*  ret NULL: over a bound */
 static const struct pst_smtp_rcpt_dsn *dsn_new(struct pst_txn *txn,
 					       const struct pst_smtp_rcpt_dsn *given)
@@ -270,6 +294,8 @@ void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt)
 		reason = PST_REASON_relay_failed;
 	if (reason == PST_REASON_none && pst_txn_refused_before(txn, path->mailbox))
 		reason = PST_REASON_refused_before;
+	if (reason == PST_REASON_none)
+		reason = judge_score(txn, path);
 	if (reason != PST_REASON_none) {
 		refuse_recipient(txn, reason);
 		return;
@@ -290,6 +316,20 @@ void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt)
 	pst_relay_offer(&txn->tx, &txn->offered->relay);
 }
 
+/* What becomes of the quarantine address is no business of the client's. */
+static void on_quarantine(struct pst_txn *txn, struct pst_rcpt *rcpt,
+			  const struct pst_relay_event *event)
+{
+	if (event->code / 100 != 2) {
+		note_relay_reply(txn, event);
+		txn->reason = PST_REASON_relay_failed;
+		finish_for(txn, PST_REASON_relay_failed, false);
+		return;
+	}
+	txn->tx.accepted = &rcpt->relay;
+	pst_relay_data(&txn->tx);
+}
+
 static void on_recipient(struct pst_txn *txn, const struct pst_relay_event *event)
 {
 	struct pst_rcpt *rcpt = txn->offered;
@@ -298,6 +338,10 @@ static void on_recipient(struct pst_txn *txn, const struct pst_relay_event *even
 	struct pst_buf text;
 
 	txn->offered = NULL;
+	if (txn->quarantined) {
+		on_quarantine(txn, rcpt, event);
+		return;
+	}
 	if (event->code / 100 == 2) {
 		rcpt->accepted = true;
 		if (txn->accepted_last)
@@ -387,11 +431,16 @@ static void learn(struct pst_txn *txn, const struct pst_smtp_data *data)
 
 static bool write_trace(struct pst_txn *txn)
 {
+	const struct pst_policy_conf *policy = &txn->conf->policy;
 	struct pst_trace trace = {
 		.hostname = txn->conf->hostname,
 		.rcpt = txn->facts.rcpt_count == 1 ? txn->tx.accepted->mailbox : PST_SPAN_NONE,
 		.id = txn->id,
 		.wall_ms = txn->txns->env->loop->wall_ms,
+		.judged = policy->mode != PST_MODE_OBSERVE && txn->facts.hits.count > 0,
+		.spam = txn->verdict.action == PST_ACTION_TAG ||
+			txn->verdict.action == PST_ACTION_QUARANTINE,
+		.spam_line = policy->lines[PST_ACTION_TAG],
 	};
 
 	if (pst_headers_write(&txn->message, &txn->facts, &trace) == 0)
@@ -400,14 +449,27 @@ static bool write_trace(struct pst_txn *txn)
 	return false;
 }
 
-static void begin_streaming(struct pst_txn *txn)
+/* It has grown too large to be held: what there is of it is judged, and then goes on or does not. */
+static void prepare_streaming(struct pst_txn *txn)
 {
 	enum pst_reason reason = pst_policy_message(&txn->conf->policy, &txn->facts);
 
-	if (reason == PST_REASON_none && !write_trace(txn))
-		reason = PST_REASON_memory;
 	if (reason != PST_REASON_none) {
 		stop_taking(txn, reason);
+		return;
+	}
+	txn->facts.set |= PST_FACT_PARTIAL;
+	txn->stream_due = true;
+	pst_txn_judge(txn);
+}
+
+static void begin_streaming(struct pst_txn *txn)
+{
+	txn->stream_due = false;
+	if (txn->reason == PST_REASON_none && !txn->dropped && !write_trace(txn))
+		txn->reason = PST_REASON_memory;
+	if (txn->reason != PST_REASON_none || txn->dropped) {
+		stop_taking(txn, (enum pst_reason)txn->reason);
 		return;
 	}
 	txn->phase = PST_TXN_STREAM;
@@ -489,14 +551,14 @@ static void take_piece(struct pst_txn *txn, struct pst_span wire)
 	if (txn->phase == PST_TXN_COLLECT && txn->message.header_done &&
 	    (txn->message.bytes > txn->conf->hold_bytes_max ||
 	     !pst_message_has_room(&txn->message, PIECE_BYTES_MAX)))
-		begin_streaming(txn);
+		prepare_streaming(txn);
 }
 
 bool pst_txn_body(struct pst_txn *txn, struct pst_span wire, const struct pst_smtp_data *data)
 {
 	txn->facts.size_bytes += wire.len;
 	learn(txn, data);
-	if (txn->reason != PST_REASON_none)
+	if (txn->reason != PST_REASON_none || txn->dropped)
 		return true;
 	if (txn->facts.size_bytes > txn->bytes_max) {
 		txn->facts.set |= PST_FACT_OVERSIZE;
@@ -505,6 +567,10 @@ bool pst_txn_body(struct pst_txn *txn, struct pst_span wire, const struct pst_sm
 	}
 	if (wire.len > 0)
 		take_piece(txn, wire);
+	if (txn->stream_due) {
+		txn->paused = true;
+		return false;
+	}
 	if (txn->phase != PST_TXN_STREAM || txn->reason != PST_REASON_none)
 		return true;
 	pump(txn);
@@ -512,6 +578,42 @@ bool pst_txn_body(struct pst_txn *txn, struct pst_span wire, const struct pst_sm
 		return true;
 	txn->paused = true;
 	return false;
+}
+
+/* All of it is here and what becomes of it is known, but for the ledger's word. */
+static void commit(struct pst_txn *txn, bool streaming)
+{
+	bool goes_on = txn->reason == PST_REASON_none && !txn->dropped;
+
+	if (goes_on && !streaming && !write_trace(txn)) {
+		txn->reason = PST_REASON_memory;
+		goes_on = false;
+	}
+	txn->phase = PST_TXN_COMMIT;
+	if (goes_on && txn->content_hash)
+		pst_txn_ask_ledger(txn, streaming);
+	if (goes_on && txn->verdict.action == PST_ACTION_QUARANTINE && !txn->replayed &&
+	    !streaming && pst_txn_quarantine(txn))
+		return;
+	if (goes_on && !txn->replayed && !txn->relay_dead && !streaming) {
+		txn->tx.body_kept = true;
+		pst_relay_data(&txn->tx);
+	} else {
+		pst_loop_resume(txn->txns->env->loop, &txn->task);
+	}
+}
+
+void pst_txn_judged(struct pst_txn *txn)
+{
+	if (txn->phase == PST_TXN_JUDGE) {
+		commit(txn, false);
+	} else if (txn->stream_due) {
+		bool was_paused = txn->paused;
+
+		begin_streaming(txn);
+		txn->paused = was_paused;
+		tell_room(txn);
+	}
 }
 
 void pst_txn_end(struct pst_txn *txn, const struct pst_smtp_data *data)
@@ -527,17 +629,12 @@ void pst_txn_end(struct pst_txn *txn, const struct pst_smtp_data *data)
 		txn->content_hash = pst_hasher_end(&txn->content) | 1;
 	if (txn->reason == PST_REASON_none)
 		txn->reason = (uint8_t)pst_policy_message(&txn->conf->policy, &txn->facts);
-	if (txn->reason == PST_REASON_none && !streaming && !write_trace(txn))
-		txn->reason = PST_REASON_memory;
-	txn->phase = PST_TXN_COMMIT;
-	if (txn->reason == PST_REASON_none && txn->content_hash)
-		pst_txn_ask_ledger(txn, streaming);
-	if (txn->reason == PST_REASON_none && !txn->replayed && !txn->relay_dead && !streaming) {
-		txn->tx.body_kept = true;
-		pst_relay_data(&txn->tx);
-	} else {
-		pst_loop_resume(txn->txns->env->loop, &txn->task);
+	if (txn->reason != PST_REASON_none || txn->judged) {
+		commit(txn, streaming);
+		return;
 	}
+	txn->phase = PST_TXN_JUDGE;
+	pst_txn_judge(txn);
 }
 
 static void on_task(struct pst_task *task)
@@ -557,6 +654,10 @@ static void on_task(struct pst_task *task)
 		if (!pst_txn_doomed(txn, &reply, &text))
 			PST_BUG_ON(true);
 		finish(txn, &reply, false);
+	} else if (txn->phase == PST_TXN_COMMIT && txn->dropped) {
+		static const struct pst_smtp_reply taken = {250, {2, 0, 0}, PST_SPAN("Ok")};
+
+		finish(txn, &taken, false);
 	} else if (txn->phase == PST_TXN_COMMIT && txn->replayed) {
 		static const struct pst_smtp_reply again = {
 			250, {2, 0, 0}, {(const uint8_t *)"Ok, delivered before", 20}};
@@ -676,6 +777,7 @@ static void on_failed(struct pst_txn *txn, const struct pst_relay_event *event)
 		finish_for(txn, PST_REASON_relay_failed, event->final_lost);
 		break;
 	case PST_TXN_COLLECT: /* told at the end of data */
+	case PST_TXN_JUDGE:
 	case PST_TXN_OVER:
 		break;
 	}
@@ -687,7 +789,8 @@ static void on_relay_event(struct pst_relay_tx *tx, const struct pst_relay_event
 
 	/* The answer stands, and the task is about to tell it. Whatever comes from inside now, nothing
 	 * more may go there, least of all a streamed message's dot. */
-	if (txn->phase == PST_TXN_COMMIT && (txn->reason != PST_REASON_none || txn->replayed))
+	if (txn->phase == PST_TXN_COMMIT &&
+	    (txn->reason != PST_REASON_none || txn->replayed || txn->dropped))
 		return;
 	switch (event->kind) {
 	case PST_RELAY_RCPT:

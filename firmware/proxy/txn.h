@@ -43,6 +43,7 @@ enum pst_txn_phase {
 	PST_TXN_ENVELOPE,
 	PST_TXN_COLLECT, /* data is coming in and is held */
 	PST_TXN_STREAM,  /* data is coming in and goes on; the end is withheld */
+	PST_TXN_JUDGE,   /* all data is here, the verdict is awaited */
 	PST_TXN_COMMIT,  /* all data is here, the verdict is good; goes on with the dot */
 	PST_TXN_FINAL,   /* the dot has left: only the internal server knows */
 	PST_TXN_OVER,
@@ -52,6 +53,8 @@ enum pst_txn_phase {
 enum pst_outcome {
 	PST_OUTCOME_DELIVERED, /* the internal server said so, whether or not the client heard it */
 	PST_OUTCOME_PARTIAL,   /* LMTP: to some of the recipients; the client will send again */
+	PST_OUTCOME_QUARANTINED, /* delivered to the owner's address instead */
+	PST_OUTCOME_DROPPED,   /* the client was told 250, and nobody got it: the owner's wish */
 	PST_OUTCOME_REPLAYED,  /* delivered before, answered from the ledger */
 	PST_OUTCOME_REFUSED,   /* the client was told 5xx */
 	PST_OUTCOME_DEFERRED,  /* 4xx */
@@ -94,11 +97,13 @@ struct pst_txn {
 	const struct pst_route *route;
 	struct pst_rcpt *rcpts, *rcpt_last, *offered;
 	struct pst_relay_rcpt *accepted_last;
+	struct pst_verdict verdict; /* the last one; final once judged */
 	struct pst_task task; /* goes on, or tells, what is known without asking */
 	uint64_t start_ms;
 	uint64_t bytes_max;
 	struct pst_hasher content; /* of the ledger's entries */
 	uint64_t content_hash;     /* 0: no entry */
+	uint32_t facts_told;       /* bit set of enum pst_fact_name: they are among the hits */
 	uint8_t phase;  /* enum pst_txn_phase */
 	uint8_t reason; /* enum pst_reason: why the message will be refused at its end */
 	uint8_t rcpt_reason;  /* and the recipient at hand */
@@ -108,6 +113,11 @@ struct pst_txn {
 	bool relay_dead;      /* the internal half can only be ended */
 	bool paused;          /* on_room is owed */
 	bool partial;         /* LMTP: the recipients' fates differ */
+	bool judged;          /* the verdict is final */
+	bool stream_due;      /* it will stream once it is judged */
+	bool quarantined;     /* goes to the owner's address */
+	bool dropped;         /* goes nowhere, and the client is told 250 */
+	bool exempt;          /* its recipients' scores decide nothing; they share it with their like only */
 	bool replayed;        /* every recipient was served before */
 	uint16_t refused_count;
 	uint16_t client_code; /* what the client was told at the end */

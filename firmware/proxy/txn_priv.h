@@ -1,7 +1,7 @@
 /* proxy/txn_priv.h - what the files of a transaction share
  *
  * Layer: proxy. txn.c: its way from MAIL to the final reply. txn_fates.c: what it asks of the ledger
- * and leaves there. txn_record.c: the line that tells of it.
+ * and leaves there. txn_record.c: the line that tells of it. txn_judge.c: its score and its verdict.
  */
 #ifndef PST_PROXY_TXN_PRIV_H
 #define PST_PROXY_TXN_PRIV_H
@@ -11,6 +11,19 @@
 /* txn_record.c: count the outcome and log the record.
  *  in  final_lost: the dot was sent inside and no answer will come */
 void pst_txn_record(struct pst_txn *txn, bool final_lost);
+
+/* txn_judge.c */
+/* What client and sender have earned, now that a recipient is named.
+ *  ret none | why the recipient is refused */
+enum pst_reason pst_txn_judge_sender(struct pst_txn *txn);
+/* The message is whole, or is about to stream: judge it. pst_txn_judged follows, possibly at once. */
+void pst_txn_judge(struct pst_txn *txn);
+/* Begin anew inside, for the quarantine address: an answer to that recipient follows.
+ *  ret false: it has no route, or there is no memory */
+bool pst_txn_quarantine(struct pst_txn *txn) PST_MUST_CHECK;
+
+/* txn.c: the verdict is there. */
+void pst_txn_judged(struct pst_txn *txn);
 
 /* txn_fates.c */
 bool pst_txn_refused_before(struct pst_txn *txn, struct pst_span mailbox);

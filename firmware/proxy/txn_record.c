@@ -7,6 +7,8 @@ static const struct {
 } outcomes[] = {
 	[PST_OUTCOME_DELIVERED] = {"delivered", PST_COUNTER_delivered},
 	[PST_OUTCOME_PARTIAL] = {"partial", PST_COUNTER_partial},
+	[PST_OUTCOME_QUARANTINED] = {"quarantined", PST_COUNTER_quarantined},
+	[PST_OUTCOME_DROPPED] = {"dropped", PST_COUNTER_dropped},
 	[PST_OUTCOME_REPLAYED] = {"replayed", PST_COUNTER_replayed},
 	[PST_OUTCOME_REFUSED] = {"refused", PST_COUNTER_refused},
 	[PST_OUTCOME_DEFERRED] = {"deferred", PST_COUNTER_deferred},
@@ -20,8 +22,10 @@ static enum pst_outcome outcome_of(const struct pst_txn *txn, bool final_lost)
 		return PST_OUTCOME_PARTIAL;
 	if (txn->replayed)
 		return PST_OUTCOME_REPLAYED;
+	if (txn->dropped && txn->client_code / 100 == 2)
+		return PST_OUTCOME_DROPPED;
 	if (txn->relay_code / 100 == 2)
-		return PST_OUTCOME_DELIVERED;
+		return txn->quarantined ? PST_OUTCOME_QUARANTINED : PST_OUTCOME_DELIVERED;
 	if (final_lost)
 		return PST_OUTCOME_UNKNOWN;
 	if (txn->client_code / 100 == 5)
@@ -96,6 +100,67 @@ static void log_facts(const struct pst_txn *txn, struct pst_log *log)
 		pst_log_span(log, "facts", pst_buf_span(&text));
 }
 
+/* Every finding with its score; of those that do not count, why. */
+static void log_hits(const struct pst_txn *txn, struct pst_log *log)
+{
+	const struct pst_hits *hits = &txn->facts.hits;
+	uint8_t area[PST_LOG_VALUE_MAX];
+	struct pst_buf text;
+
+	pst_buf_init(&text, area, sizeof(area));
+	PST_BUG_ON(pst_score_put(&text, hits->score, 0));
+	pst_log_span(log, "score", pst_buf_span(&text));
+	pst_buf_clear(&text);
+	for (const struct pst_hit *hit = hits->first; hit; hit = hit->next) {
+		if (text.len > 0)
+			pst_buf_put_escaped(&text, PST_SPAN(","), 1);
+		pst_buf_put_escaped(&text, hit->name, 64);
+		pst_buf_put_escaped(&text, PST_SPAN(":"), 1);
+		if (hit->flags & PST_HIT_DRY)
+			pst_buf_put_escaped(&text, PST_SPAN("dry"), 3);
+		else if (hit->flags & PST_HIT_SCORED)
+			pst_buf_put_escaped(&text, PST_SPAN("rule"), 4);
+		else if (pst_buf_room(&text) < 16 || pst_score_put(&text, hit->score, 0) < 0)
+			break;
+	}
+	if (text.len > 0)
+		pst_log_span(log, "hits", pst_buf_span(&text));
+}
+
+/* What the checks have asked and heard. */
+static void log_evidence(const struct pst_txn *txn, struct pst_log *log)
+{
+	uint8_t area[PST_LOG_VALUE_MAX / 2];
+	struct pst_buf text;
+
+	pst_buf_init(&text, area, sizeof(area));
+	for (const struct pst_hit *hit = txn->facts.hits.first; hit; hit = hit->next) {
+		if (hit->evidence.len == 0)
+			continue;
+		if (text.len > 0)
+			pst_buf_put_escaped(&text, PST_SPAN("; "), 2);
+		pst_buf_put_escaped(&text, hit->evidence, 200);
+	}
+	if (text.len > 0)
+		pst_log_span(log, "evidence", pst_buf_span(&text));
+}
+
+static void log_verdict(const struct pst_txn *txn, enum pst_reason reason, struct pst_log *log)
+{
+	const struct pst_verdict *verdict = &txn->verdict;
+	bool by_score = reason == PST_REASON_listed || reason == PST_REASON_score ||
+			reason == PST_REASON_score_deferred;
+
+	pst_log_text(log, "verdict",
+		     reason == PST_REASON_none || by_score ? pst_policy_action_name(verdict->action)
+							   : "refuse");
+	if (verdict->earned != verdict->action)
+		pst_log_text(log, "earned", pst_policy_action_name(verdict->earned));
+	pst_log_text(log, "reasons", pst_reason_reply(reason)->name);
+	log_hits(txn, log);
+	log_evidence(txn, log);
+}
+
 void pst_txn_record(struct pst_txn *txn, bool final_lost)
 {
 	const struct pst_proxy_env *env = txn->txns->env;
@@ -107,6 +172,8 @@ void pst_txn_record(struct pst_txn *txn, bool final_lost)
 	if (reason == PST_REASON_none && txn->facts.rcpt_count == 0)
 		reason = (enum pst_reason)txn->rcpt_reason;
 	pst_count(env->counters, outcomes[outcome].counter);
+	if (outcome == PST_OUTCOME_DELIVERED && txn->verdict.action == PST_ACTION_TAG)
+		pst_count(env->counters, PST_COUNTER_tagged);
 	pst_log_begin(log, PST_LOG_INFO, "transaction");
 	pst_log_text(log, "id", txn->id);
 	pst_log_addr(log, "client", &txn->facts.client);
@@ -119,8 +186,7 @@ void pst_txn_record(struct pst_txn *txn, bool final_lost)
 	log_recipients(txn, log);
 	pst_log_u64(log, "size", txn->facts.size_bytes);
 	log_facts(txn, log);
-	pst_log_text(log, "verdict", reason == PST_REASON_none ? "accept" : "refuse");
-	pst_log_text(log, "reasons", pst_reason_reply(reason)->name);
+	log_verdict(txn, reason, log);
 	if (txn->tx.server.family != PST_FAMILY_NONE)
 		pst_log_endpoint(log, "relay", &txn->tx.server);
 	if (txn->relay_code) {

@@ -314,8 +314,7 @@ static const struct {
 	{P(0), true, 0, PST_MODE_TAG, "reject", "tag"},
 	{P(4), false, 0, PST_MODE_TAG, "accept", "accept"},
 	{P(15), true, 0, PST_MODE_OBSERVE, "reject", "accept"},
-	{P(15), true, PST_FACT_ALLOWED, PST_MODE_ENFORCE, "reject", "accept"},
-	{P(15), true, PST_FACT_POSTMASTER, PST_MODE_ENFORCE, "reject", "accept"},
+	{P(15), true, PST_FACT_EXEMPT, PST_MODE_ENFORCE, "reject", "accept"},
 };
 
 static void verdict_rows(void **state)
