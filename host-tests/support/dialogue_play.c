@@ -932,7 +932,7 @@ static void check_books(struct running *run, bool over)
 {
 	struct pst_span log = pst_bytes_from(&run->stage.log_text, 0);
 	uint32_t told = told_count(run), taken = taken_count(run);
-	uint32_t delivered = count_in(log, " outcome=delivered");
+	uint32_t delivered = count_in(log, " outcome=delivered") + count_in(log, " outcome=quarantined");
 	uint32_t unknown = count_in(log, " outcome=unknown");
 	uint32_t partial = count_in(log, " outcome=partial");
 	char books[150];
