@@ -36,8 +36,8 @@ struct pst_dns_query {
 	/* The implementation's. */
 	struct pst_node node;
 	struct pst_task task;
+	struct pst_timer timer; /* the deadline; counts in the loop's timers_max */
 	void *impl;
-	uint32_t slot;
 	bool open; /* between query and answer or cancel */
 };
 

@@ -27,13 +27,13 @@
 #include "net/net_kernel.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "net/kernel_addr.h"
 
 #define WATCH_READ (EPOLLIN | EPOLLRDHUP | EPOLLET)
 #define WATCH_BOTH (WATCH_READ | EPOLLOUT)
@@ -54,88 +54,6 @@ enum {
 static struct pst_net_kernel *kernel_of(struct pst_net *net)
 {
 	return PST_CONTAINER(net, struct pst_net_kernel, net);
-}
-
-static int error_of(int number)
-{
-	switch (number) {
-	case ECONNREFUSED:
-		return PST_E_REFUSED;
-	case ECONNRESET:
-	case EPIPE:
-	case ECONNABORTED:
-		return PST_E_RESET;
-	case EHOSTUNREACH:
-	case ENETUNREACH:
-	case EHOSTDOWN:
-	case ENETDOWN:
-	case EADDRNOTAVAIL:
-	case EAFNOSUPPORT:
-		return PST_E_UNREACH;
-	case ETIMEDOUT:
-		return PST_E_TIMEOUT;
-	case EADDRINUSE:
-		return PST_E_BUSY;
-	case EACCES:
-	case EPERM:
-		return PST_E_ACCESS;
-	case EMFILE:
-	case ENFILE:
-	case ENOMEM:
-	case ENOBUFS:
-		return PST_E_NOMEM;
-	default:
-		return PST_E_IO;
-	}
-}
-
-union address {
-	struct sockaddr any;
-	struct sockaddr_in ipv4;
-	struct sockaddr_in6 ipv6;
-};
-
-static socklen_t to_system(const struct pst_addr *addr, union address *out)
-{
-	*out = (union address){.any = {.sa_family = AF_UNSPEC}};
-	if (addr->family == PST_FAMILY_IPV4) {
-		out->ipv4.sin_family = AF_INET;
-		out->ipv4.sin_port = htons(addr->port);
-		memcpy(&out->ipv4.sin_addr, addr->ip, 4);
-		return sizeof(out->ipv4);
-	}
-	PST_BUG_ON(addr->family != PST_FAMILY_IPV6);
-	out->ipv6.sin6_family = AF_INET6;
-	out->ipv6.sin6_port = htons(addr->port);
-	memcpy(&out->ipv6.sin6_addr, addr->ip, 16);
-	return sizeof(out->ipv6);
-}
-
-static struct pst_addr from_system(const union address *address)
-{
-	struct pst_addr addr = {.family = PST_FAMILY_NONE};
-
-	if (address->any.sa_family == AF_INET) {
-		addr.family = PST_FAMILY_IPV4;
-		addr.port = ntohs(address->ipv4.sin_port);
-		memcpy(addr.ip, &address->ipv4.sin_addr, 4);
-	} else if (address->any.sa_family == AF_INET6) {
-		addr.family = PST_FAMILY_IPV6;
-		addr.port = ntohs(address->ipv6.sin6_port);
-		memcpy(addr.ip, &address->ipv6.sin6_addr, 16);
-		pst_addr_unmap(&addr);
-	}
-	return addr;
-}
-
-static struct pst_addr local_of(int fd)
-{
-	union address address = {.any = {.sa_family = AF_UNSPEC}};
-	socklen_t len = sizeof(address);
-
-	if (getsockname(fd, &address.any, &len))
-		return (struct pst_addr){.family = PST_FAMILY_NONE};
-	return from_system(&address);
 }
 
 static bool is_any(const struct pst_addr *addr)
@@ -159,11 +77,11 @@ static int open_socket(uint8_t family, uint32_t receive_bytes, uint32_t send_byt
 	int ret;
 
 	if (fd < 0)
-		return -error_of(errno);
+		return -pst_kernel_error(errno);
 	if (set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1) ||
 	    (receive_bytes && set_option(fd, SOL_SOCKET, SO_RCVBUF, (int)receive_bytes)) ||
 	    (send_bytes && set_option(fd, SOL_SOCKET, SO_SNDBUF, (int)send_bytes))) {
-		ret = -error_of(errno);
+		ret = -pst_kernel_error(errno);
 		close(fd);
 		return ret;
 	}
@@ -217,7 +135,7 @@ static void connect_on_event(struct pst_net_conn *conn, uint32_t events)
 	if (getsockopt(conn->watch.fd, SOL_SOCKET, SO_ERROR, &number, &len))
 		number = errno;
 	/* If it was connected and then broken before we looked, its bytes can still be read. */
-	break_conn(conn, number ? error_of(number) : PST_E_RESET, PEER_END);
+	break_conn(conn, number ? pst_kernel_error(number) : PST_E_RESET, PEER_END);
 }
 
 static void conn_on_event(struct pst_watch *watch, uint32_t events)
@@ -255,8 +173,8 @@ static int kernel_connect(struct pst_net *net, struct pst_net_conn *conn)
 {
 	struct pst_net_kernel *kernel = kernel_of(net);
 	struct pst_net_conn before = *conn;
-	union address address;
-	socklen_t len = to_system(&conn->peer, &address);
+	union pst_kernel_addr address;
+	socklen_t len = pst_kernel_addr_to(&conn->peer, &address);
 	int fd = open_socket(conn->peer.family, kernel->connect_receive_bytes,
 		kernel->connect_send_bytes);
 	int ret;
@@ -264,14 +182,14 @@ static int kernel_connect(struct pst_net *net, struct pst_net_conn *conn)
 	if (fd < 0)
 		return fd;
 	if (connect(fd, &address.any, len) && errno != EINPROGRESS) {
-		ret = -error_of(errno);
+		ret = -pst_kernel_error(errno);
 		goto fail;
 	}
 	/* Done at once or under way: either is told by EPOLLOUT. */
 	attach(net, conn, fd);
 	conn->flags = CONNECTING | WATCH_OUT;
 	conn->want = PST_NET_WRITE;
-	conn->local = local_of(fd);
+	conn->local = pst_kernel_addr_local(fd);
 	ret = pst_epoll_watch(kernel->epoll, &conn->watch, WATCH_BOTH);
 	if (ret == 0)
 		return 0;
@@ -304,7 +222,7 @@ static int64_t kernel_read(struct pst_net_conn *conn, void *area, uint32_t size)
 		return 0;
 	conn->flags |= END_READ;
 	if (got < 0 && !conn->error)
-		conn->error = (uint8_t)error_of(errno);
+		conn->error = (uint8_t)pst_kernel_error(errno);
 	return conn->error ? -conn->error : -PST_E_CLOSED;
 }
 
@@ -366,7 +284,7 @@ static int64_t kernel_write(struct pst_net_conn *conn, const struct pst_span *sp
 		await_room(conn);
 		return 0;
 	}
-	conn->error = (uint8_t)error_of(errno);
+	conn->error = (uint8_t)pst_kernel_error(errno);
 	conn->ready &= (uint8_t)~PST_NET_WRITE;
 	return -conn->error;
 }
@@ -441,7 +359,7 @@ static void admit(struct pst_net_listener *listener, int fd, const struct pst_ad
 	}
 	attach(listener->net, conn, fd);
 	conn->peer = *peer;
-	conn->local = is_any(&listener->local) ? local_of(fd) : listener->local;
+	conn->local = is_any(&listener->local) ? pst_kernel_addr_local(fd) : listener->local;
 	conn->ready = PST_NET_WRITE;
 	if (pst_epoll_watch(kernel->epoll, &conn->watch, WATCH_READ))
 		break_conn(conn, PST_E_NOMEM, END_READ);
@@ -469,13 +387,13 @@ static void pause_on_due(struct pst_timer *timer)
 /*  ret true: there may be another client */
 static bool accept_one(struct pst_net_listener *listener)
 {
-	union address address = {.any = {.sa_family = AF_UNSPEC}};
+	union pst_kernel_addr address = {.any = {.sa_family = AF_UNSPEC}};
 	socklen_t len = sizeof(address);
 	struct pst_addr peer;
 	int fd = accept4(listener->watch.fd, &address.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd >= 0) {
-		peer = from_system(&address);
+		peer = pst_kernel_addr_from(&address);
 		admit(listener, fd, &peer);
 		return true;
 	}
@@ -526,8 +444,8 @@ static int kernel_listen(struct pst_net *net, struct pst_net_listener *listener)
 {
 	struct pst_net_kernel *kernel = kernel_of(net);
 	struct pst_addr wished = listener->local;
-	union address address;
-	socklen_t len = to_system(&wished, &address);
+	union pst_kernel_addr address;
+	socklen_t len = pst_kernel_addr_to(&wished, &address);
 	int fd = open_socket(wished.family, kernel->accept_receive_bytes,
 		kernel->accept_send_bytes);
 	int ret;
@@ -537,7 +455,7 @@ static int kernel_listen(struct pst_net *net, struct pst_net_listener *listener)
 	if (set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) ||
 	    (wished.family == PST_FAMILY_IPV6 && set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) ||
 	    bind(fd, &address.any, len) || listen(fd, (int)kernel->backlog_count)) {
-		ret = -error_of(errno);
+		ret = -pst_kernel_error(errno);
 		goto fail;
 	}
 	listener->net = net;
@@ -549,7 +467,7 @@ static int kernel_listen(struct pst_net *net, struct pst_net_listener *listener)
 	if (ret)
 		goto fail;
 	if (wished.port == 0)
-		listener->local = local_of(fd);
+		listener->local = pst_kernel_addr_local(fd);
 	listener->open = true;
 	return 0;
 fail:

@@ -23,7 +23,7 @@ PACKAGES = {
     'postfix': 'postfix', 'haproxy': 'haproxy', 'swaks': 'swaks', 'curl': 'curl',
     'exim': 'exim4-daemon-light', 'opensmtpd': 'opensmtpd', 'msmtp': 'msmtp',
     'dovecot': 'dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d', 'dkimpy': 'python3-dkim',
-    'ssleay': 'libnet-ssleay-perl',
+    'ssleay': 'libnet-ssleay-perl', 'unbound': 'unbound', 'nsd': 'nsd', 'rbldnsd': 'rbldnsd',
 }
 NPM = {'nodemailer': '10.6.0'}
 TOOLS = {
@@ -44,6 +44,9 @@ TOOLS = {
     'dovecot-imap': ('dovecot', 'usr/lib/dovecot/imap'),
     'dovecot-pop3': ('dovecot', 'usr/lib/dovecot/pop3'),
     'dkimpy': ('dkimpy', 'usr/lib/python3/dist-packages/dkim/__init__.py'),
+    'unbound': ('unbound', 'usr/sbin/unbound'),
+    'nsd': ('nsd', 'usr/sbin/nsd'),
+    'rbldnsd': ('rbldnsd', 'usr/sbin/rbldnsd'),
     'ssleay': ('ssleay', 'usr/lib/%s/perl5/5.36/Net/SSLeay.pm'),
 }
 SYSTEM_FIRST = ('curl',)
