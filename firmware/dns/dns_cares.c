@@ -546,17 +546,25 @@ static void on_query_due(struct pst_timer *timer)
 	tell_status(query, PST_DNS_TIMEOUT);
 }
 
-/* Bytes that c-ares would take for an escape, or that cannot stand in a name here. */
-static bool name_text(struct pst_span name, char *text)
+#define NAME_TEXT_SIZE (4 * PST_DNS_NAME_MAX + 1)
+
+/* As c-ares reads names: bytes that are no letter, digit or hyphen in decimal. */
+static bool name_text(struct pst_span name, char *out)
 {
+	struct pst_buf text;
+
 	if (name.len == 0 || name.len > PST_DNS_NAME_MAX)
 		return false;
+	pst_buf_init(&text, out, NAME_TEXT_SIZE);
 	for (uint32_t i = 0; i < name.len; i++) {
-		if (name.at[i] <= ' ' || name.at[i] == '\\' || name.at[i] > '~')
-			return false;
-		text[i] = (char)name.at[i];
+		uint8_t c = name.at[i];
+
+		if (pst_is_alnum(c) || c == '-' || c == '.' || c == '_')
+			PST_BUG_ON(pst_buf_put_byte(&text, c));
+		else
+			PST_BUG_ON(pst_buf_printf(&text, "\\%03u", c));
 	}
-	text[name.len] = 0;
+	PST_BUG_ON(pst_buf_put_byte(&text, 0));
 	return true;
 }
 
@@ -565,7 +573,7 @@ static void cares_query(struct pst_dns *dns, struct pst_dns_query *query)
 	struct pst_dns_cares *cares = cares_of(dns);
 	struct channel *channel = &cares->main;
 	struct pending *pending;
-	char name[PST_DNS_NAME_MAX + 1];
+	char name[NAME_TEXT_SIZE];
 
 	PST_BUG_ON(query->open);
 	query->open = true;

@@ -19,6 +19,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+import spf                                    # noqa: E402
 from support import client as smtp            # noqa: E402
 from support.proc import Port, Proc           # noqa: E402
 from support.server import CLOSE, HANG, RESET, Server   # noqa: E402
@@ -460,13 +461,9 @@ def ascii_domain(domain):
     return '.'.join(labels).lower().encode()
 
 
-def find_probe(out):
-    for name in ('address_probe', 'host-tests/address_probe', 'host-tests/tools/address_probe',
-                 'tests/address_probe', 'tools/address_probe'):
-        path = os.path.join(out, name)
-        if os.access(path, os.X_OK):
-            return path
-    return None
+def find_probe(out, name):
+    path = os.path.join(out, 'host-tests', 'tools', name)
+    return path if os.access(path, os.X_OK) else None
 
 
 def run_address_file(path, probe, report):
@@ -573,12 +570,18 @@ def run(options):
     for path in files.pop('backend', ()):
         run_backend_file(path, options.postern, report)
     addresses = files.pop('address', ())
-    probe = find_probe(options.out) if addresses else None
+    probe = find_probe(options.out, 'address_probe') if addresses else None
     if addresses and not probe:
         report.result('address', ['address_probe is not built in %s' % options.out])
     elif addresses:
         for path in addresses:
             run_address_file(path, probe, report)
+    for path in files.pop('spf', ()):
+        probe = find_probe(options.out, 'spf_probe')
+        if probe:
+            spf.run_file(path, probe, report, unescape)
+        else:
+            report.result('spf', ['spf_probe is not built in %s' % options.out])
     for path in files.pop('address (postfix pairs)', ()):
         report.left_out['postfix address pairs'] += 1
     for what, count in report.left_out.items():

@@ -19,7 +19,7 @@ GOOD = [('a.test', 'A', 'OK ttl=20 192.0.2.1|192.0.2.2'), ('A.Test', 'AAAA', 'OK
         ('c.test', 'A', 'OK ttl=20 192.0.2.1|192.0.2.2'), ('p.test', 'PTR', 'OK ttl=300 host.example'),
         ('n.test', 'NS', 'OK ttl=300 ns1.test'), ('no.test', 'A', 'NXDOMAIN ttl=120'),
         ('a.test', 'MX', 'NODATA ttl=120'), ('test', 'A', 'NODATA ttl=120'),
-        ('bad name', 'A', 'OURS ttl=0')]
+        ('odd name.test', 'A', 'OURS ttl=0'), ('two..dots', 'A', 'OURS ttl=0')]
 
 
 def probe(t, *arguments, seconds=30):

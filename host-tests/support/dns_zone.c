@@ -53,9 +53,24 @@ static void read_options(char *text, struct pst_dns_zone_line *line)
 		*blank = 0;
 }
 
-static bool read_data(struct pst_dns_zone_line *line)
+static bool read_type(const char *word, int *type)
 {
-	struct pst_span text = pst_span_text(line->data);
+	enum pst_dns_type known;
+
+	if (!strcasecmp(word, "CNAME"))
+		*type = PST_DNS_ZONE_CNAME;
+	else if (!strcasecmp(word, "ANY"))
+		*type = PST_DNS_ZONE_ANY;
+	else if (pst_dns_zone_type(pst_span_text(word), &known))
+		*type = (int)known;
+	else
+		return false;
+	return true;
+}
+
+static bool read_data(struct pst_dns_zone_line *line, uint32_t len)
+{
+	struct pst_span text = {(const uint8_t *)line->data, len};
 	unsigned preference;
 	int used = 0;
 
@@ -78,31 +93,55 @@ static bool read_data(struct pst_dns_zone_line *line)
 	}
 }
 
-static bool add_line(struct pst_dns_zone *zone, const char *text, size_t len)
+static struct pst_dns_zone_line *new_line(struct pst_dns_zone *zone, const char *name,
+					  const char *type, struct pst_span data)
 {
 	struct pst_dns_zone_line *line = calloc(1, sizeof(*line));
-	char name[256], type[16], *copy = strndup(text, len);
-	int used = 0;
-	bool good = sscanf(copy, " %255s %15s %n", name, type, &used) == 2 && used > 0 &&
-		    pst_dns_zone_type(pst_span_text(type), &line->type) &&
-		    zone->line_count < PST_DNS_ZONE_LINES_MAX;
 
 	line->ttl_s = 300;
 	line->status = PST_DNS_OK;
-	if (good) {
-		snprintf(line->name, sizeof(line->name), "%s", name);
-		read_options(copy + used, line);
-		line->data = strdup(copy + used);
-		good = read_data(line);
+	snprintf(line->name, sizeof(line->name), "%s", name);
+	line->data = calloc(1, data.len + 1);
+	if (data.len)
+		memcpy(line->data, data.at, data.len);
+	if (zone->line_count < PST_DNS_ZONE_LINES_MAX && read_type(type, &line->type))
+		return line;
+	free(line->data);
+	free(line);
+	return NULL;
+}
+
+static bool keep_line(struct pst_dns_zone *zone, struct pst_dns_zone_line *line, uint32_t len)
+{
+	if (line && read_data(line, len)) {
+		zone->lines[zone->line_count++] = line;
+		return true;
 	}
-	free(copy);
-	if (!good) {
+	if (line)
 		free(line->data);
-		free(line);
+	free(line);
+	return false;
+}
+
+bool pst_dns_zone_add_record(struct pst_dns_zone *zone, const char *name, const char *type,
+			     struct pst_span data)
+{
+	return keep_line(zone, new_line(zone, name, type, data), data.len);
+}
+
+static bool add_line(struct pst_dns_zone *zone, const char *text, size_t len)
+{
+	char name[256], type[16], *copy = strndup(text, len);
+	struct pst_dns_zone_line *line = NULL;
+	int used = 0;
+
+	if (sscanf(copy, " %255s %15s %n", name, type, &used) == 2 && used > 0)
+		line = new_line(zone, name, type, pst_span_text(copy + used));
+	free(copy);
+	if (!line)
 		return false;
-	}
-	zone->lines[zone->line_count++] = line;
-	return true;
+	read_options(line->data, line);
+	return keep_line(zone, line, (uint32_t)strlen(line->data));
 }
 
 bool pst_dns_zone_add(struct pst_dns_zone *zone, const char *text)
@@ -126,36 +165,61 @@ static bool is_below(struct pst_span name, const char *upper)
 	       pst_span_eq_nocase(pst_span_sub(at, at.len - name.len, at.len), name);
 }
 
+/* What the lines of one owner ("*": of everybody) say.
+ *  ret false: it has none */
+static bool look(struct pst_dns_zone *zone, struct pst_span owner, int type,
+		 struct pst_dns_record *records, struct pst_dns_answer *answer, uint32_t *after_ms,
+		 struct pst_span *alias)
+{
+	bool stands = false;
+
+	alias->len = 0;
+	for (uint32_t i = 0; i < zone->line_count; i++) {
+		const struct pst_dns_zone_line *line = zone->lines[i];
+
+		if (!pst_span_eq_nocase(owner, pst_span_text(line->name)))
+			continue;
+		stands = true;
+		if (line->type == PST_DNS_ZONE_CNAME)
+			*alias = line->record.data;
+		if (line->type == PST_DNS_ZONE_ANY && answer->record_count == 0)
+			answer->status = line->status;
+		if (line->type != type)
+			continue;
+		answer->status = line->status;
+		answer->ttl_s = line->ttl_s;
+		*after_ms = line->after_ms;
+		if (line->status == PST_DNS_OK && answer->record_count < PST_DNS_RECORDS_MAX)
+			records[answer->record_count++] = line->record;
+	}
+	if (stands && answer->status == PST_DNS_NXDOMAIN)
+		answer->status = PST_DNS_NODATA;
+	return stands;
+}
+
 struct pst_dns_answer pst_dns_zone_answer(struct pst_dns_zone *zone, struct pst_span name,
 					  enum pst_dns_type type, struct pst_dns_record *records,
 					  uint32_t *after_ms)
 {
 	struct pst_dns_answer answer = {.status = PST_DNS_NXDOMAIN, .records = records};
-	bool stands = false;
+	struct pst_span alias;
+	bool stands;
 
 	*after_ms = 0;
-	for (int star = 0; star < 2 && !stands; star++)
-		for (uint32_t i = 0; i < zone->line_count; i++) {
-			const struct pst_dns_zone_line *line = zone->lines[i];
-
-			if (!pst_span_eq_nocase(star ? PST_SPAN("*") : name,
-						pst_span_text(line->name))) {
-				if (!star && is_below(name, line->name) &&
-				    answer.status == PST_DNS_NXDOMAIN)
-					answer.status = PST_DNS_NODATA;
-				continue;
-			}
-			stands = true;
-			if (answer.status == PST_DNS_NXDOMAIN)
-				answer.status = PST_DNS_NODATA;
-			if (line->type != type)
-				continue;
-			answer.status = line->status;
-			answer.ttl_s = line->ttl_s;
-			*after_ms = line->after_ms;
-			if (line->status == PST_DNS_OK && answer.record_count < PST_DNS_RECORDS_MAX)
-				records[answer.record_count++] = line->record;
+	stands = look(zone, name, (int)type, records, &answer, after_ms, &alias);
+	for (int step = 0; alias.len > 0 && answer.record_count == 0; step++) {
+		if (step == 8) {
+			answer.status = PST_DNS_SERVFAIL;
+			return answer;
 		}
+		answer.status = PST_DNS_NXDOMAIN;
+		(void)look(zone, alias, (int)type, records, &answer, after_ms, &alias);
+	}
+	if (!stands)
+		stands = look(zone, PST_SPAN("*"), (int)type, records, &answer, after_ms, &alias);
+	for (uint32_t i = 0; i < zone->line_count && !stands; i++)
+		if (is_below(name, zone->lines[i]->name))
+			answer.status = PST_DNS_NODATA;
 	return answer;
 }
 
@@ -244,6 +308,11 @@ void pst_dns_zone_init(struct pst_dns_zone *zone, struct pst_loop *loop)
 void pst_dns_zone_fini(struct pst_dns_zone *zone)
 {
 	PST_BUG_ON(zone->open_count > 0);
+	pst_dns_zone_clear(zone);
+}
+
+void pst_dns_zone_clear(struct pst_dns_zone *zone)
+{
 	for (uint32_t i = 0; i < zone->line_count; i++) {
 		free(zone->lines[i]->data);
 		free(zone->lines[i]);
