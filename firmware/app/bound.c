@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include "app/app.h"
+#include "app/dns.h"
 #include "app/outlet.h"
 #include "app/tls.h"
 #include "proxy/proxy.h"
@@ -44,7 +45,8 @@ static uint32_t relays_of(const struct pst_proxy_conf *conf)
 uint32_t pst_bound_timers(const struct pst_config *config)
 {
 	return pst_proxy_timers_max(&config->proxy) + config->proxy.listener_count +
-	       PST_LISTENERS_MAX + PST_OUTLET_TIMERS_MAX + 2;
+	       PST_LISTENERS_MAX + PST_OUTLET_TIMERS_MAX +
+	       pst_app_dns_timers_max(&config->proxy.dns) + 2;
 }
 
 struct pst_bound pst_bound_of(const struct pst_config *config)
@@ -56,6 +58,7 @@ struct pst_bound pst_bound_of(const struct pst_config *config)
 			       READING_BYTES;
 	uint64_t ours = pst_proxy_bound(conf) + generations + PST_BOUND_LOG_RING +
 			pst_app_tls_bound(config, relay_count) +
+			pst_app_dns_bound(&conf->dns) +
 			(uint64_t)pst_bound_timers(config) * sizeof(void *);
 
 	return (struct pst_bound){
@@ -64,10 +67,12 @@ struct pst_bound pst_bound_of(const struct pst_config *config)
 			sockets_of(PST_BOUND_CLIENT_RECEIVE, PST_BOUND_CLIENT_SEND,
 				   conf->session_count_max) +
 			sockets_of(PST_BOUND_RELAY_RECEIVE, PST_BOUND_RELAY_SEND, relay_count) +
+			sockets_of(PST_BOUND_DNS_RECEIVE, PST_BOUND_DNS_SEND,
+				   pst_app_dns_descriptors_max(&conf->dns)) +
 			(uint64_t)conf->listener_count *
 				(SOCKET_BYTES + PST_BOUND_BACKLOG * BACKLOG_BYTES),
 		.descriptor_count = conf->session_count_max + relay_count + 2 * PST_LISTENERS_MAX +
-				    OTHER_DESCRIPTORS,
+				    pst_app_dns_descriptors_max(&conf->dns) + OTHER_DESCRIPTORS,
 	};
 }
 

@@ -5,6 +5,7 @@
 #include "app/app.h"
 #include "app/bound.h"
 #include "app/clock.h"
+#include "app/dns.h"
 #include "app/heap.h"
 #include "app/outlet.h"
 #include "app/tls.h"
@@ -30,6 +31,7 @@ struct run {
 	struct pst_clock clock;
 	struct pst_loop loop;
 	struct pst_net_kernel net;
+	struct pst_app_dns dns;
 	struct pst_rng rng;
 	struct pst_counters counters;
 	struct pst_outlet outlet;
@@ -117,6 +119,12 @@ static void reload(struct run *run)
 			      "it takes a restart to turn it on");
 		return;
 	}
+	if (!config->proxy.dns.off && !run->dns.cares) {
+		pst_proxy_conf_unref(&config->proxy);
+		keep_old(run, "`dns` was off at start, and the memory bound was printed without it: "
+			      "it takes a restart to turn it on");
+		return;
+	}
 	/* First what can fail and be taken back: the log's place, by staying at the old one. */
 	status = open_log(run, config);
 	if (status) {
@@ -138,6 +146,8 @@ static void reload(struct run *run)
 		keep_old(run, (const char *)area);
 		return;
 	}
+	if (run->dns.cares && pst_dns_cares_reload(run->dns.cares, &config->proxy.dns))
+		pst_log_message(&run->log, PST_LOG_WARNING, "dns", "the old resolvers are asked on");
 	pst_proxy_conf_unref(&run->config->proxy);
 	run->config = config;
 	run->generation++;
@@ -276,6 +286,12 @@ static bool make_parts(struct run *run)
 	run->net.connect_receive_bytes = PST_BOUND_RELAY_RECEIVE;
 	run->net.connect_send_bytes = PST_BOUND_RELAY_SEND;
 	run->net.backlog_count = PST_BOUND_BACKLOG;
+	if (pst_app_dns_open(&run->dns, &run->config->proxy.dns, &run->loop, &run->epoll,
+			     &run->net.net, &run->memory.mem, &run->rng)) {
+		pst_app_complain("DNS cannot be started: is there a resolver in /etc/resolv.conf? "
+				 "`dns` names others, `dns off` does without\n");
+		return false;
+	}
 	pst_bound_print(STDERR_FILENO, &bound);
 	return files_suffice(&bound);
 }
@@ -319,6 +335,7 @@ static bool make_proxy(struct run *run)
 	struct pst_proxy_env env = {
 		.loop = &run->loop,
 		.net = &run->net.net,
+		.dns = pst_app_dns_seam(&run->dns),
 		.mem = &run->memory.mem,
 		.rng = &run->rng,
 		.log = &run->log,
@@ -378,6 +395,7 @@ static void free_parts(struct run *run)
 
 	if (run->proxy)
 		pst_proxy_free(run->proxy);
+	pst_app_dns_close(&run->dns);
 	if (run->outlet.log) {
 		pst_outlet_close(&run->outlet);
 		pst_signals_close(&run->epoll, &run->signals);

@@ -578,6 +578,17 @@ static void advance(struct pst_spf *spf)
 	}
 }
 
+static bool is_host_name(struct pst_span name)
+{
+	for (uint32_t i = 0; i < name.len; i++) {
+		uint8_t c = name.at[i];
+
+		if (!pst_is_alnum(c) && c != '-' && c != '_' && c != '.')
+			return false;
+	}
+	return pst_span_find(name, '.') >= 0;
+}
+
 void pst_spf_begin(struct pst_spf *spf, const struct pst_spf_params *params)
 {
 	struct pst_spf_name domain;
@@ -587,9 +598,9 @@ void pst_spf_begin(struct pst_spf *spf, const struct pst_spf_params *params)
 	spf->frame_count = 0;
 	memset(spf->frames, 0, sizeof(spf->frames));
 	spf->params = *params;
-	/* A name with a dot in it, or there is nobody to ask (section 4.3). */
+	/* A host name with a dot in it, or there is nobody to ask (section 4.3). */
 	if (params->client.family == PST_FAMILY_NONE || !pst_spf_name_set(&domain, params->domain) ||
-	    pst_span_find(pst_spf_name_span(&domain), '.') < 0) {
+	    !is_host_name(pst_spf_name_span(&domain))) {
 		finish(spf, PST_SPF_NONE, NULL);
 		return;
 	}

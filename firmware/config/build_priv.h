@@ -41,6 +41,7 @@ struct pst_config_item {
 		struct pst_policy_entry entry;
 		struct pst_span domain;
 		struct pst_addr addr;
+		const struct pst_dnsbl_zone *zone;
 	} is;
 };
 
@@ -49,7 +50,7 @@ struct pst_config_items {
 	uint32_t count;
 };
 
-#define PST_CONFIG_DIRECTIVES_MAX 24
+#define PST_CONFIG_DIRECTIVES_MAX 32
 #define PST_CONFIG_OPTIONS_MAX 16
 
 struct pst_config_build {
@@ -72,7 +73,7 @@ struct pst_config_build {
 	struct pst_config_place listener_places[PST_LISTENERS_MAX];
 	struct pst_route routes[PST_ROUTES_MAX];
 	uint32_t route_count;
-	struct pst_config_items trust, entries, domains, servers, tls_domains;
+	struct pst_config_items trust, entries, domains, servers, tls_domains, zones;
 	struct pst_config_place listener_tls, verify, certificates;
 	struct pst_config_place trust_none;
 };

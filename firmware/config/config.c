@@ -343,6 +343,7 @@ static void finish(struct pst_config_build *build)
 	finish_entries(build);
 	finish_routes(build);
 	pst_config_finish_tls(build);
+	pst_config_finish_checks(build);
 	check_loops(build);
 	check_sizes(build);
 }

@@ -273,6 +273,98 @@ void pst_config_show_tls(struct pst_config_printer *printer,
 	}
 }
 
+void pst_config_show_dns(struct pst_config_printer *printer,
+			 const struct pst_config_directive *directive)
+{
+	const struct pst_dns_conf *dns = &printer->config->proxy.dns;
+
+	show_name(printer, directive);
+	if (dns->off)
+		show_word(printer, PST_SPAN("off"));
+	else if (dns->resolver_count == 0)
+		show_word(printer, PST_SPAN("system"));
+	for (uint32_t i = 0; i < dns->resolver_count; i++) {
+		struct pst_addr resolver = dns->resolvers[i];
+
+		resolver.port = resolver.port ? resolver.port : 53;
+		show_endpoint(printer, &resolver, "");
+	}
+	line_end(printer);
+	pst_config_show_options(printer, directive);
+}
+
+static void show_score(struct pst_config_printer *printer, pst_score score)
+{
+	uint8_t area[32];
+	struct pst_buf text;
+
+	pst_buf_init(&text, area, sizeof(area));
+	PST_BUG_ON(pst_score_put(&text, score, 0));
+	show_word(printer, pst_buf_span(&text));
+}
+
+static void show_code(struct pst_config_printer *printer, const struct pst_dnsbl_code *code)
+{
+	uint8_t area[64];
+	struct pst_buf text;
+
+	pst_buf_init(&text, area, sizeof(area));
+	PST_BUG_ON(pst_dnsbl_code_put(&text, code));
+	show_word(printer, pst_buf_span(&text));
+}
+
+static void show_zone(struct pst_config_printer *printer, const struct pst_dnsbl_zone *zone)
+{
+	show_word(printer, zone->zone);
+	for (uint32_t i = 0; i < zone->code_count; i++) {
+		const struct pst_dnsbl_code *code = &zone->codes[i];
+
+		if (i == 0 || code->score != code[-1].score || code->rejects != code[-1].rejects) {
+			show_word(printer, code->rejects ? PST_SPAN("reject") : PST_SPAN("score"));
+			if (!code->rejects)
+				show_score(printer, code->score);
+			show_word(printer, PST_SPAN("codes"));
+		}
+		show_code(printer, code);
+	}
+	if (zone->is_domain)
+		show_word(printer, PST_SPAN("domain"));
+	if (zone->direct)
+		show_word(printer, PST_SPAN("direct"));
+	if (zone->dry)
+		show_word(printer, PST_SPAN("dry-run"));
+	if (!zone->selftest) {
+		show_word(printer, PST_SPAN("selftest"));
+		show_word(printer, PST_SPAN("off"));
+	}
+	show_word(printer, PST_SPAN("as"));
+	show_word(printer, zone->name);
+}
+
+void pst_config_show_dnsbl(struct pst_config_printer *printer,
+			   const struct pst_config_directive *directive)
+{
+	const struct pst_dnsbl_conf *conf = &printer->config->proxy.dnsbl;
+
+	for (uint32_t i = 0; i < conf->zone_count; i++) {
+		show_name(printer, directive);
+		show_zone(printer, &conf->zones[i]);
+		line_end(printer);
+	}
+}
+
+void pst_config_show_spf(struct pst_config_printer *printer,
+			 const struct pst_config_directive *directive)
+{
+	if (!printer->config->proxy.spf.off) {
+		pst_config_show_options(printer, directive);
+		return;
+	}
+	show_name(printer, directive);
+	show_word(printer, PST_SPAN("off"));
+	line_end(printer);
+}
+
 void pst_config_show_log(struct pst_config_printer *printer,
 			 const struct pst_config_directive *directive)
 {

@@ -79,6 +79,17 @@ static const struct pst_config_option relay_options[] = {
 	CHOICE_OF("text", IN_ROUTE(text_pass), text_choices, false),
 };
 
+static const struct pst_config_choice trouble_choices[] = {
+	{"accept", false}, {"defer", true}, {NULL, 0}};
+static const struct pst_config_choice label_choices[] = {
+	{"label", false}, {"defer", true}, {NULL, 0}};
+
+/* config/checks.c knows their order. */
+static const struct pst_config_option dns_options[] = {
+	CHOICE_OF("trouble", IN_CONFIG(proxy.dns.trouble_defers), trouble_choices, false),
+	SIZE_OF("cache", IN_CONFIG(proxy.dns.cache_bytes), KIB(16), MIB(256), KIB(512)),
+};
+
 #define SCORE_OF(text, where, usual) {text, PST_CONFIG_SCORE, where, .preset = (uint32_t)(usual)}
 #define LINE_OF(text, where, usual) \
 	{text, PST_CONFIG_SCORE, where, .preset = (uint32_t)(usual), .max = 1}
@@ -91,6 +102,21 @@ static const struct pst_config_option verdict_options[] = {
 	TEXT_OF("to", PST_CONFIG_MAILBOX, IN_CONFIG(proxy.policy.quarantine)),
 	LINE_OF("reject", LINE(REJECT), PST_SCORE(15)),
 	LINE_OF("drop", LINE(DROP), PST_SCORE_NEVER),
+};
+
+#define SPF(result) IN_CONFIG(proxy.spf.scores[PST_SPF_##result])
+
+static const struct pst_config_option spf_options[] = {
+	SCORE_OF("fail", SPF(FAIL), PST_SCORE(2)),
+	SCORE_OF("softfail", SPF(SOFTFAIL), PST_SCORE(1)),
+	SCORE_OF("neutral", SPF(NEUTRAL), 0),
+	SCORE_OF("none", SPF(NONE), 0),
+	SCORE_OF("pass", SPF(PASS), 0),
+	SCORE_OF("temperror", SPF(TEMPERROR), 0),
+	SCORE_OF("permerror", SPF(PERMERROR), 0),
+	CHOICE_OF("trouble", IN_CONFIG(proxy.spf.trouble_defers), label_choices, false),
+	COUNT_OF("lookups", IN_CONFIG(proxy.spf.lookup_count_max), 1, 10, 10),
+	COUNT_OF("voids", IN_CONFIG(proxy.spf.void_count_max), 0, 10, 2),
 };
 
 static const struct pst_config_option score_options[] = {
@@ -206,6 +232,16 @@ const struct pst_config_directive pst_config_table[] = {
 	 "relay-idle|relay-life TIME ... | rate BYTES",
 	 pst_config_read_options, pst_config_show_options, timeout_options,
 	 PST_COUNT(timeout_options), false},
+	{"dns", "off | system | ADDRESS[:PORT] ... [trouble accept|defer] [cache SIZE]",
+	 pst_config_read_dns, pst_config_show_dns, dns_options, PST_COUNT(dns_options), false},
+	{"dnsbl",
+	 "ZONE [score SCORE | reject [codes CODE ...]] ... [domain] [direct] [dry-run] "
+	 "[selftest off] [as NAME]",
+	 pst_config_read_dnsbl, pst_config_show_dnsbl, NULL, 0, false},
+	{"spf",
+	 "off | [fail|softfail|neutral|none|pass|temperror|permerror SCORE ...] "
+	 "[trouble label|defer] [lookups NUMBER] [voids NUMBER]",
+	 pst_config_read_spf, pst_config_show_spf, spf_options, PST_COUNT(spf_options), false},
 	{"verdict",
 	 "[tag SCORE|off] [defer SCORE|off] [quarantine SCORE|off to ADDRESS] [reject SCORE|off] "
 	 "[drop SCORE|off]",

@@ -105,6 +105,21 @@ void pst_config_finish_tls(struct pst_config_build *build);
 void pst_config_check_security(struct pst_config_build *build, struct pst_route *route,
 			       const struct pst_config_word *words, uint32_t word_count);
 
+/* --- checks.c ------------------------------------------------------------------------------- */
+
+void pst_config_read_dns(struct pst_config_build *build, const struct pst_config_directive *directive);
+void pst_config_read_dnsbl(struct pst_config_build *build,
+			   const struct pst_config_directive *directive);
+void pst_config_read_spf(struct pst_config_build *build, const struct pst_config_directive *directive);
+void pst_config_show_dns(struct pst_config_printer *printer,
+			 const struct pst_config_directive *directive);
+void pst_config_show_dnsbl(struct pst_config_printer *printer,
+			   const struct pst_config_directive *directive);
+void pst_config_show_spf(struct pst_config_printer *printer,
+			 const struct pst_config_directive *directive);
+/* After everything was read: the lists, at their final number. */
+void pst_config_finish_checks(struct pst_config_build *build);
+
 /* --- read.c and show.c: one pair for each kind of line -------------------------------------- */
 
 void pst_config_read_scalar(struct pst_config_build *build,

@@ -17,14 +17,6 @@
 struct pst_dns;
 struct pst_dns_query;
 
-#define PST_DNS_SERVERS_MAX 4
-
-/* Whom to ask instead of the resolvers, without recursion: a zone's own servers. */
-struct pst_dns_servers {
-	struct pst_addr addrs[PST_DNS_SERVERS_MAX]; /* port 0: 53 */
-	uint32_t count;
-};
-
 struct pst_dns_query {
 	/* The caller's, kept until the answer. */
 	void (*on_answer)(struct pst_dns_query *query, const struct pst_dns_answer *answer);

@@ -12,6 +12,14 @@
 
 #include "base/addr.h"
 
+#define PST_DNS_SERVERS_MAX 4
+
+/* Whom to ask instead of the resolvers, without recursion: a zone's own servers. */
+struct pst_dns_servers {
+	struct pst_addr addrs[PST_DNS_SERVERS_MAX]; /* port 0: 53 */
+	uint32_t count;
+};
+
 #define PST_DNS_NAME_MAX 253
 #define PST_DNS_RECORDS_MAX 64   /* of one answer; more are cut, and the answer says so */
 #define PST_DNS_TEXT_MAX 4096    /* bytes of one TXT record, its strings joined */

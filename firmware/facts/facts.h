@@ -25,6 +25,15 @@ enum pst_fact {
 	PST_FACT_CHUNKED = 1 << 11,        /* it came by BDAT */
 	PST_FACT_OUT_OF_MEMORY = 1 << 10,  /* something of the message could not be kept */
 	PST_FACT_EXEMPT = 1 << 12,         /* by an `allow` entry, or to postmaster: its score decides nothing */
+	PST_FACT_RDNS_NONE = 1 << 14,        /* the client has no name */
+	PST_FACT_RDNS_UNCONFIRMED = 1 << 15, /* it has one that is not its own */
+	PST_FACT_RDNS_DYNAMIC = 1 << 16,     /* one that a provider made from its address */
+	PST_FACT_HELO_OURS = 1 << 17,        /* it says that it is we */
+	PST_FACT_HELO_NO_DOMAIN = 1 << 18,   /* its HELO name has no dot */
+	PST_FACT_HELO_BARE_IP = 1 << 19,     /* an address without brackets */
+	PST_FACT_HELO_LITERAL = 1 << 20,     /* an address that is not its own, or none */
+	PST_FACT_SPF_TROUBLE = 1 << 22,      /* SPF could not tell, and the owner does not take that */
+	PST_FACT_DNS_DOWN = 1 << 21,         /* no question about it was answered */
 	PST_FACT_PARTIAL = 1 << 13,        /* it began to stream: only its front was judged */
 };
 
@@ -49,6 +58,9 @@ struct pst_facts {
 	bool esmtp;
 	bool utf8;                /* the transaction was declared SMTPUTF8 */
 	struct pst_hits hits;
+	struct pst_span rdns;     /* the client's name; empty without one */
+	bool rdns_known;          /* asked for, and answered */
+	bool rdns_confirmed;
 	struct pst_span tls_version; /* empty: in the clear */
 	struct pst_span tls_cipher;
 };

@@ -164,6 +164,10 @@ static int put_received(struct pst_buf *out, const struct pst_facts *facts,
 	ret = ret ? ret : pst_buf_put(out, helo);
 	if (facts->client.family != PST_FAMILY_NONE) {
 		ret = ret ? ret : pst_buf_put_text(out, " (");
+		if (facts->rdns_confirmed && helo_is_plain(facts->rdns)) {
+			ret = ret ? ret : pst_buf_put(out, facts->rdns);
+			ret = ret ? ret : pst_buf_put_byte(out, ' ');
+		}
 		ret = ret ? ret : put_literal(out, &facts->client);
 		ret = ret ? ret : pst_buf_put_text(out, ")");
 	}
@@ -246,6 +250,10 @@ int pst_headers_write(struct pst_message *message, const struct pst_facts *facts
 
 	if (trace->judged)
 		ret = ret ? ret : put_spam_fields(&out, facts, trace);
+	if (trace->results) {
+		ret = ret ? ret : pst_results_put_authentication(&out, trace->results);
+		ret = ret ? ret : pst_results_put_received_spf(&out, trace->results);
+	}
 	ret = ret ? ret : put_received(&out, facts, trace);
 	/* What follows is no header: without an empty line our fields would take it for one. */
 	if (!ret && (facts->set & PST_FACT_NO_HEADER) &&

@@ -6,6 +6,7 @@
 #ifndef PST_PROXY_HEADERS_H
 #define PST_PROXY_HEADERS_H
 
+#include "check/results.h"
 #include "facts/facts.h"
 #include "proxy/message.h"
 
@@ -28,10 +29,12 @@ struct pst_trace {
 	bool judged; /* its score is told in X-Spam fields */
 	bool spam;   /* the verdict says so */
 	pst_score spam_line;
+	const struct pst_results *results; /* NULL: nobody was asked anything */
 };
 
 /* Write our fields in front of the message: X-Spam-Flag (of spam only), -Score, -Level and -Status as
- * SpamAssassin writes them, because readers' filters look for those, and Received.
+ * SpamAssassin writes them, because readers' filters look for those, Authentication-Results,
+ * Received-SPF, and Received.
  *  ret 0 | -PST_E_NOMEM | -PST_E_FULL */
 int pst_headers_write(struct pst_message *message, const struct pst_facts *facts,
 		      const struct pst_trace *trace) PST_MUST_CHECK;

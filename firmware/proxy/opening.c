@@ -25,11 +25,32 @@ static void greet(struct pst_session *session)
 		pst_session_step(session);
 }
 
+/* A list speaks for the client: no need to see whether it can wait. */
+static void on_settled(struct pst_knock_wait *wait)
+{
+	struct pst_session *session = PST_CONTAINER(wait, struct pst_session, knock_wait);
+
+	if (session->wait == PST_WAIT_GREETING && session->knock->allows)
+		greet(session);
+}
+
+static void knock(struct pst_session *session)
+{
+	if (session->trusted)
+		return;
+	session->knock = pst_knock_new(&session->proxy->checks, session->conf,
+				       &session->link.conn.peer);
+	session->knock_wait.on_settled = on_settled;
+	if (session->knock)
+		pst_knock_await(session->knock, &session->knock_wait);
+}
+
 /* The client is known by now: admitted, and counted. */
 static void begin(struct pst_session *session)
 {
 	struct pst_proxy *proxy = session->proxy;
 
+	knock(session);
 	if (session->tls_first) {
 		pst_session_secure_first(session);
 		return;
@@ -122,6 +143,13 @@ void pst_session_opening_due(struct pst_session *session)
 {
 	if (session->wait == PST_WAIT_HOP) {
 		no_hop(session, "it did not come in time");
+		return;
+	}
+	if (!session->waits_on && !session->early_talk && session->knock &&
+	    session->knock->suspicious) {
+		/* The same clock, three times as far: who looks bad has to show more patience. */
+		session->waits_on = true;
+		pst_session_arm(session);
 		return;
 	}
 	if (!session->early_talk)

@@ -41,13 +41,14 @@ uint64_t pst_proxy_bound(const struct pst_proxy_conf *conf)
 			 2 * relay_layers(conf) * PST_LINK_OUT_BYTES) +
 	       txn_count_max(conf) * sizeof(struct pst_txn) +
 	       pst_clients_bound(conf->session_count_max + txn_count_max(conf)) +
-	       pst_ledger_bound(conf->ledger_count_max) +
+	       pst_ledger_bound(conf->ledger_count_max) + pst_checks_bound(conf) +
 	       pst_hold_bound(conf->hold_pool_bytes, txn_count_max(conf));
 }
 
 uint32_t pst_proxy_timers_max(const struct pst_proxy_conf *conf)
 {
-	return conf->session_count_max + relay_count_max(conf) + txn_count_max(conf) + 8;
+	return conf->session_count_max + relay_count_max(conf) + txn_count_max(conf) +
+	       pst_checks_timers_max() + 8;
 }
 
 /* ---- reaping --------------------------------------------------------------------------------- */
@@ -348,6 +349,9 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	proxy->txns.hold = &proxy->hold;
 	proxy->txns.clients = &proxy->clients;
 	proxy->txns.ledger = &proxy->ledger;
+	proxy->txns.checks = &proxy->checks;
+	pst_checks_init(&proxy->checks, &proxy->env, conf);
+	pst_checks_use(&proxy->checks, conf);
 	pst_list_init(&proxy->txns.all);
 	pst_list_init(&proxy->txns.dead);
 	pst_relay_probe(proxy->relay, &conf->relay);
@@ -381,6 +385,7 @@ int pst_proxy_reload(struct pst_proxy *proxy, struct pst_proxy_conf *conf, struc
 	}
 	pst_hold_limit(&proxy->hold, conf->hold_pool_bytes);
 	pst_relay_probe(proxy->relay, &conf->relay);
+	pst_checks_use(&proxy->checks, conf);
 	pst_proxy_conf_unref(proxy->conf);
 	proxy->conf = conf;
 	return 0;
@@ -394,6 +399,7 @@ void pst_proxy_drain(struct pst_proxy *proxy)
 	proxy->draining = true;
 	close_listeners(proxy, NULL);
 	pst_relay_quiesce(proxy->relay);
+	pst_checks_stop(&proxy->checks);
 	for (node = pst_list_first(&proxy->sessions); node; node = next) {
 		next = pst_list_next(&proxy->sessions, node);
 		pst_session_dismiss(PST_CONTAINER(node, struct pst_session, node),
@@ -423,6 +429,7 @@ void pst_proxy_free(struct pst_proxy *proxy)
 	pst_timer_cancel(proxy->env.loop, &proxy->drain_timer);
 	reap(proxy);
 	pst_relay_free(proxy->relay);
+	pst_checks_fini(&proxy->checks);
 	pst_loop_unhook(&proxy->hook);
 	pst_links_fini(&proxy->links);
 	free_pools(proxy);

@@ -15,8 +15,11 @@
 #include "net/net.h"
 #include "proxy/proxy_conf.h"
 
+struct pst_dns;
+
 struct pst_proxy_env {
 	struct pst_loop *loop;
+	struct pst_dns *dns;        /* NULL: nobody is asked anything */
 	struct pst_net *net;        /* for clients and internal servers alike */
 	struct pst_mem *mem;
 	struct pst_rng *rng;

@@ -1,16 +1,20 @@
 /* proxy/proxy_conf.h - one generation of the configuration, as the proxy sees it
  *
- * Layer: proxy. Uses: relay, policy, base.
+ * Layer: proxy. Uses: relay, policy, check, dns, base.
  * Lifetime: counted. A session keeps the generation it began with; `release` is called when the
- * last reference goes. Nothing in it ever changes.
+ * last reference goes. Nothing in it ever changes, but for how well its lists are.
  */
 #ifndef PST_PROXY_PROXY_CONF_H
 #define PST_PROXY_PROXY_CONF_H
 
+#include "check/dnsbl_conf.h"
+#include "check/spf_conf.h"
+#include "dns/dns_conf.h"
 #include "policy/policy_conf.h"
 #include "relay/relay_conf.h"
 
 struct pst_tls_context;
+struct pst_zones;
 
 #define PST_LISTENERS_MAX 16
 
@@ -31,6 +35,10 @@ struct pst_proxy_conf {
 	uint32_t handshake_count_max; /* at a time; then 454 */
 	struct pst_relay_conf relay;
 	struct pst_policy_conf policy;
+	struct pst_dns_conf dns;
+	struct pst_dnsbl_conf dnsbl;
+	struct pst_zones *zones; /* the health of dnsbl's zones */
+	struct pst_spf_conf spf;
 
 	uint32_t session_count_max;
 	uint32_t per_client_count_max; /* connections of one IPv4 address or IPv6 /64 */

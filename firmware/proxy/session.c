@@ -103,7 +103,7 @@ void pst_session_arm(struct pst_session *session)
 			wait_ms = PST_SESSION_HOP_MS;
 			break;
 		case PST_WAIT_GREETING:
-			wait_ms = session->conf->early_ms;
+			wait_ms = (uint64_t)session->conf->early_ms * (session->waits_on ? 3 : 1);
 			break;
 		}
 	}
@@ -132,6 +132,9 @@ void pst_session_close(struct pst_session *session, bool reset)
 	if (session->txn)
 		pst_txn_leave(session->txn, 0);
 	session->txn = NULL;
+	pst_knock_forget(&session->knock_wait);
+	pst_knock_unref(session->knock);
+	session->knock = NULL;
 	pst_link_close(&session->link, reset);
 	pst_timer_cancel(session->proxy->env.loop, &session->timer);
 	pst_loop_forget(&session->task);
@@ -542,8 +545,8 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 		return;
 	}
 	note_tls(session, &facts);
-	session->txn = pst_txn_new(&session->proxy->txns, session->conf, &facts, event, &txn_owner,
-				   session);
+	session->txn = pst_txn_new(&session->proxy->txns, session->conf, &facts, event,
+				   session->knock, &txn_owner, session);
 	if (session->txn) {
 		session->txn_count++;
 		name_txn(session, session->txn);

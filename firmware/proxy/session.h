@@ -40,6 +40,8 @@ struct pst_session {
 	struct pst_proxy_conf *conf;
 	struct pst_client *client;
 	struct pst_txn *txn;
+	struct pst_knock *knock; /* what is asked about the client; NULL: nothing */
+	struct pst_knock_wait knock_wait;
 	struct pst_timer timer;
 	struct pst_task task;
 	struct pst_link link;
@@ -57,6 +59,7 @@ struct pst_session {
 	bool trusted;
 	bool hop_first;  /* the listener's: a PROXY header comes first */
 	bool tls_first;  /* likewise, TLS before the greeting */
+	bool waits_on; /* longer than usual for the greeting: its address looks bad */
 	bool early_talk; /* the client did not wait for the greeting */
 	bool securing;  /* one of proxy->handshake_count */
 	uint8_t helo_len;

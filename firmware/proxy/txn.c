@@ -23,7 +23,8 @@ static void tell_room(struct pst_txn *txn);
 
 struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 			    const struct pst_facts *facts, const struct pst_smtp_event *mail,
-			    const struct pst_txn_owner *owner, void *session)
+			    struct pst_knock *knock, const struct pst_txn_owner *owner,
+			    void *session)
 {
 	struct pst_txn *txn = pst_pool_get_zeroed(&txns->pool);
 	struct pst_span ret, envid;
@@ -80,6 +81,7 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 	};
 	pst_list_append(&txns->all, &txn->node);
 	pst_count(txns->env->counters, PST_COUNTER_transactions);
+	pst_txn_begin_checks(txn, knock);
 	return txn;
 }
 
@@ -90,6 +92,7 @@ static void close_txn(struct pst_txn *txn, bool final_lost)
 	txn->phase = PST_TXN_OVER;
 	pst_txn_record(txn, final_lost);
 	pst_loop_forget(&txn->task);
+	pst_txn_end_checks(txn);
 	pst_relay_end(&txn->tx);
 	pst_list_remove(&txn->node);
 	pst_list_append(&txn->txns->dead, &txn->node);
@@ -104,6 +107,7 @@ void pst_txns_reap(struct pst_txns *txns)
 
 		pst_message_free(&txn->message);
 		pst_arena_free(&txn->arena);
+		pst_knock_unref(txn->knock);
 		PST_BUG_ON(txn->share.page_count > 0);
 		if (txn->share.client)
 			pst_client_put(txns->clients, txn->share.client);
@@ -205,41 +209,42 @@ static void refuse_recipient(struct pst_txn *txn, enum pst_reason reason)
 	pst_loop_resume(txn->txns->env->loop, &txn->task);
 }
 
-static enum pst_reason judge_recipient(struct pst_txn *txn, const struct pst_smtp_path *path,
-				       const struct pst_route **route)
+/* What policy wants to know of a recipient; it borrows the path.
+ *  ret its route, NULL: none */
+static const struct pst_route *ask_about(struct pst_txn *txn, const struct pst_smtp_path *path)
 {
-	const struct pst_proxy_conf *conf = txn->conf;
-	struct pst_policy_rcpt rcpt = {
-		.mailbox = path->mailbox,
-		.domain = path->domain,
-		.routes_onward = pst_smtp_local_routes(path),
-	};
+	const struct pst_relay_conf *conf = &txn->conf->relay;
+	const struct pst_route *route;
 
 	/* The core lets no bare local part pass but postmaster. */
-	if (path->flags & PST_SMTP_PATH_BARE)
-		*route = conf->relay.route_count > 0 ? &conf->relay.routes[0] : NULL;
+	txn->asked_bare = path->flags & PST_SMTP_PATH_BARE;
+	if (txn->asked_bare)
+		route = conf->route_count > 0 ? &conf->routes[0] : NULL;
 	else
-		*route = pst_relay_route(&conf->relay, path->domain);
-	rcpt.has_route = *route != NULL;
-	rcpt.routing_allowed = *route && (*route)->routing_allow;
-	rcpt.same_route = !txn->route || txn->route == *route;
-	return pst_policy_recipient(&conf->policy, &txn->facts, &rcpt);
+		route = pst_relay_route(conf, path->domain);
+	txn->asked = (struct pst_policy_rcpt){
+		.mailbox = path->mailbox,
+		.domain = path->domain,
+		.has_route = route != NULL,
+		.routes_onward = pst_smtp_local_routes(path),
+		.routing_allowed = route && route->routing_allow,
+		.same_route = !txn->route || txn->route == route,
+	};
+	return route;
 }
 
-static bool is_exempt(const struct pst_txn *txn, const struct pst_smtp_path *path)
+static bool is_exempt(const struct pst_txn *txn)
 {
-	static const struct pst_span postmaster = PST_SPAN("postmaster");
+	static const struct pst_span postmaster = PST_SPAN("postmaster@");
 
-	return (path->flags & PST_SMTP_PATH_BARE) ||
-	       (pst_span_starts_nocase(path->mailbox, postmaster) &&
-		path->mailbox.len > postmaster.len && path->mailbox.at[postmaster.len] == '@') ||
-	       pst_policy_allows(&txn->conf->policy, &txn->facts, path->mailbox);
+	return txn->asked_bare || pst_span_starts_nocase(txn->asked.mailbox, postmaster) ||
+	       pst_policy_allows(&txn->conf->policy, &txn->facts, txn->asked.mailbox);
 }
 
 /* One message has one verdict, so those whom no score may bar do not share it with the others. */
-static enum pst_reason judge_score(struct pst_txn *txn, const struct pst_smtp_path *path)
+static enum pst_reason judge_score(struct pst_txn *txn)
 {
-	bool exempt = is_exempt(txn, path);
+	bool exempt = is_exempt(txn);
 
 	if (txn->route && exempt != txn->exempt)
 		return PST_REASON_other_route;
@@ -284,18 +289,55 @@ static struct pst_rcpt *rcpt_new(struct pst_txn *txn, const struct pst_smtp_even
 	return rcpt;
 }
 
-void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt)
+/* Everything is known that may keep it out: offer it inside. */
+static void offer(struct pst_txn *txn)
 {
-	const struct pst_smtp_path *path = &rcpt->path;
-	const struct pst_route *route;
-	enum pst_reason reason = judge_recipient(txn, path, &route);
+	enum pst_reason reason = pst_policy_recipient(&txn->conf->policy, &txn->facts, &txn->asked);
 
+	txn->rcpt_waits = false;
+	if (reason == PST_REASON_none)
+		reason = judge_score(txn);
 	if (reason == PST_REASON_none && txn->relay_dead)
 		reason = PST_REASON_relay_failed;
-	if (reason == PST_REASON_none && pst_txn_refused_before(txn, path->mailbox))
+	if (reason != PST_REASON_none) {
+		txn->offered = NULL;
+		refuse_recipient(txn, reason);
+		return;
+	}
+	if (!txn->begun) {
+		txn->begun = true;
+		txn->tx.route = txn->offered_route;
+		pst_relay_begin(txn->txns->relay, &txn->tx);
+	}
+	txn->route = txn->offered_route;
+	pst_relay_offer(&txn->tx, &txn->offered->relay);
+}
+
+void pst_txn_settled(struct pst_txn *txn)
+{
+	if (txn->rcpt_waits)
+		offer(txn);
+}
+
+static bool is_denied(enum pst_reason reason)
+{
+	return reason == PST_REASON_client_denied || reason == PST_REASON_sender_denied ||
+	       reason == PST_REASON_recipient_denied;
+}
+
+void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt)
+{
+	const struct pst_route *route = ask_about(txn, &rcpt->path);
+	enum pst_reason reason = pst_policy_recipient(&txn->conf->policy, &txn->facts, &txn->asked);
+	uint32_t local_len;
+
+	/* An entry that allows the sender may yet come to bear, when SPF has confirmed it. */
+	if (is_denied(reason) && !pst_txn_is_settled(txn))
+		reason = PST_REASON_none;
+	if (reason == PST_REASON_none && txn->relay_dead)
+		reason = PST_REASON_relay_failed;
+	if (reason == PST_REASON_none && pst_txn_refused_before(txn, rcpt->path.mailbox))
 		reason = PST_REASON_refused_before;
-	if (reason == PST_REASON_none)
-		reason = judge_score(txn, path);
 	if (reason != PST_REASON_none) {
 		refuse_recipient(txn, reason);
 		return;
@@ -305,15 +347,15 @@ void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt)
 		refuse_recipient(txn, PST_REASON_too_many_recipients);
 		return;
 	}
-	if (!txn->begun) {
-		txn->begun = true;
-		txn->tx.route = route;
-		pst_relay_begin(txn->txns->relay, &txn->tx);
-	}
-	txn->route = route;
+	local_len = txn->asked.mailbox.len - txn->asked.domain.len;
+	txn->asked.mailbox = txn->offered->relay.mailbox;
+	txn->asked.domain = pst_span_sub(txn->asked.mailbox, local_len, txn->asked.mailbox.len);
+	txn->offered_route = route;
 	txn->rcpt_pending = true;
 	txn->rcpt_reason = PST_REASON_none;
-	pst_relay_offer(&txn->tx, &txn->offered->relay);
+	txn->rcpt_waits = true;
+	if (pst_txn_is_settled(txn))
+		offer(txn);
 }
 
 /* What becomes of the quarantine address is no business of the client's. */
@@ -437,7 +479,9 @@ static bool write_trace(struct pst_txn *txn)
 		.rcpt = txn->facts.rcpt_count == 1 ? txn->tx.accepted->mailbox : PST_SPAN_NONE,
 		.id = txn->id,
 		.wall_ms = txn->txns->env->loop->wall_ms,
-		.judged = policy->mode != PST_MODE_OBSERVE && txn->facts.hits.count > 0,
+		.judged = policy->mode != PST_MODE_OBSERVE &&
+			  (txn->checked || txn->facts.hits.count > 0),
+		.results = txn->checked && policy->mode != PST_MODE_OBSERVE ? &txn->results : NULL,
 		.spam = txn->verdict.action == PST_ACTION_TAG ||
 			txn->verdict.action == PST_ACTION_QUARANTINE,
 		.spam_line = policy->lines[PST_ACTION_TAG],
@@ -754,7 +798,7 @@ static void on_failed(struct pst_txn *txn, const struct pst_relay_event *event)
 	txn->body_open = false;
 	switch ((enum pst_txn_phase)txn->phase) {
 	case PST_TXN_ENVELOPE:
-		if (txn->offered) {
+		if (txn->offered && !txn->rcpt_waits) {
 			struct pst_smtp_reply reply = pst_txn_reply_of(PST_REASON_relay_failed);
 
 			txn->offered = NULL;

@@ -13,10 +13,13 @@
 #define PST_PROXY_TXN_H
 
 #include "facts/facts.h"
+#include "check/results.h"
 #include "policy/policy.h"
 #include "proxy/ledger.h"
+#include "proxy/knock.h"
 #include "proxy/message.h"
 #include "proxy/proxy.h"
+#include "proxy/sender.h"
 #include "relay/relay.h"
 #include "smtp/server.h"
 
@@ -77,6 +80,7 @@ struct pst_txns {
 	struct pst_hold *hold;
 	struct pst_clients *clients;
 	struct pst_ledger *ledger;
+	struct pst_checks *checks;
 	struct pst_pool pool;
 	struct pst_list all;
 	struct pst_list dead; /* reaped at the end of the turn */
@@ -97,6 +101,12 @@ struct pst_txn {
 	const struct pst_route *route;
 	struct pst_rcpt *rcpts, *rcpt_last, *offered;
 	struct pst_relay_rcpt *accepted_last;
+	struct pst_knock *knock;           /* of the client; NULL: nothing is asked about it */
+	struct pst_knock_wait knock_wait;
+	struct pst_sender *sender;         /* while it is being asked about */
+	struct pst_results results;        /* of the checks, for the headers */
+	struct pst_policy_rcpt asked;      /* about the recipient at hand */
+	const struct pst_route *offered_route;
 	struct pst_verdict verdict; /* the last one; final once judged */
 	struct pst_task task; /* goes on, or tells, what is known without asking */
 	uint64_t start_ms;
@@ -108,11 +118,14 @@ struct pst_txn {
 	uint8_t reason; /* enum pst_reason: why the message will be refused at its end */
 	uint8_t rcpt_reason;  /* and the recipient at hand */
 	bool rcpt_pending;    /* its answer is owed */
+	bool rcpt_waits;      /* for the checks, and then it is offered */
+	bool asked_bare;      /* it is postmaster without a domain */
 	bool begun;           /* the internal half */
 	bool body_open;       /* 354 was given inside */
 	bool relay_dead;      /* the internal half can only be ended */
 	bool paused;          /* on_room is owed */
 	bool partial;         /* LMTP: the recipients' fates differ */
+	bool checked;         /* somebody was asked something: our headers tell of it */
 	bool judged;          /* the verdict is final */
 	bool stream_due;      /* it will stream once it is judged */
 	bool quarantined;     /* goes to the owner's address */
@@ -134,10 +147,12 @@ struct pst_smtp_reply pst_txn_reply_of(enum pst_reason reason);
 
 /* Begin at an accepted MAIL. Client, helo and counts of `facts` are copied; the owner writes the id
  * and, where less than the configuration's is offered, bytes_max.
+ *  in   knock: what is known of the client, a reference is taken; NULL for a trusted one
  *  ret the transaction, or NULL: at a bound */
 struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 			    const struct pst_facts *facts, const struct pst_smtp_event *mail,
-			    const struct pst_txn_owner *owner, void *session) PST_MUST_CHECK;
+			    struct pst_knock *knock, const struct pst_txn_owner *owner,
+			    void *session) PST_MUST_CHECK;
 
 /* A recipient: on_recipient follows. */
 void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt);

@@ -37,6 +37,185 @@ static void add_facts(struct pst_txn *txn)
 	}
 }
 
+/* ---- what was asked --------------------------------------------------------------------------- */
+
+static const char *const spf_names[2][PST_SPF_RESULT_COUNT] = {
+	{"SPF_NONE", "SPF_NEUTRAL", "SPF_PASS", "SPF_FAIL", "SPF_SOFTFAIL", "SPF_TEMPERROR",
+	 "SPF_PERMERROR"},
+	{"SPF_HELO_NONE", "SPF_HELO_NEUTRAL", "SPF_HELO_PASS", "SPF_HELO_FAIL", "SPF_HELO_SOFTFAIL",
+	 "SPF_HELO_TEMPERROR", "SPF_HELO_PERMERROR"},
+};
+
+static struct pst_span keep_text(struct pst_txn *txn, const struct pst_buf *text)
+{
+	struct pst_span kept = pst_arena_copy(&txn->arena, pst_buf_span(text));
+
+	return kept.at ? kept : PST_SPAN_NONE;
+}
+
+/* The term that decided, and whose it is: "-all of example.com". */
+static struct pst_span spf_evidence(struct pst_txn *txn, const struct pst_spf *spf)
+{
+	uint8_t area[400];
+	struct pst_buf text;
+
+	pst_buf_init(&text, area, sizeof(area));
+	if (spf->problem) {
+		if (pst_buf_put_text(&text, spf->problem) < 0)
+			return PST_SPAN_NONE;
+	} else if (spf->term_len > 0) {
+		pst_buf_put_escaped(&text, (struct pst_span){spf->term, spf->term_len},
+				    PST_SPF_TERM_MAX);
+		if (pst_buf_put_text(&text, " of ") < 0)
+			return PST_SPAN_NONE;
+		pst_buf_put_escaped(&text,
+				    (struct pst_span){spf->decided_by.at, spf->decided_by.len}, 255);
+	}
+	return keep_text(txn, &text);
+}
+
+static void add_spf(struct pst_txn *txn, const struct pst_sender *sender)
+{
+	const struct pst_spf *spf = &sender->spf;
+	bool bounce = txn->facts.sender.len == 0;
+	enum pst_spf_result result = bounce ? sender->helo_result : sender->mail_result;
+	struct pst_hit hit = {
+		.name = pst_span_text(spf_names[0][result]),
+		.evidence = spf_evidence(txn, spf),
+		.score = txn->conf->spf.scores[result],
+	};
+	struct pst_results *results = &txn->results;
+
+	results->helo_asked = sender->helo_asked;
+	results->mail_asked = sender->mail_asked;
+	results->helo_result = sender->helo_result;
+	results->mail_result = sender->mail_result;
+	results->problem = spf->problem;
+	if (spf->term_len > 0)
+		results->mechanism = pst_arena_copy(&txn->arena,
+						    (struct pst_span){spf->term, spf->term_len});
+	add_hit(txn, &hit);
+	if (!bounce) {
+		hit = (struct pst_hit){
+			.name = pst_span_text(spf_names[1][sender->helo_result]),
+		};
+		add_hit(txn, &hit);
+	}
+	if (result == PST_SPF_PASS && !bounce)
+		txn->facts.set |= PST_FACT_SPF_PASS;
+	if (result == PST_SPF_TEMPERROR && txn->conf->spf.trouble_defers)
+		txn->facts.set |= PST_FACT_SPF_TROUBLE;
+}
+
+static void add_domains(struct pst_txn *txn, const struct pst_dnsbl *lists)
+{
+	for (uint32_t i = 0; i < lists->zones->conf->zone_count; i++) {
+		const struct pst_dnsbl_hit *found = &lists->hits[i];
+		const struct pst_dnsbl_zone *zone = &lists->zones->conf->zones[i];
+		uint8_t area[400];
+		struct pst_hit hit;
+		struct pst_buf text;
+
+		if (!found->set)
+			continue;
+		pst_buf_init(&text, area, sizeof(area));
+		pst_buf_put_escaped(&text, lists->domains[found->domain], 160);
+		if (pst_buf_put_text(&text, " in ") == 0)
+			pst_buf_put_escaped(&text, zone->shown, 160);
+		if (pst_buf_put_byte(&text, '=') == 0)
+			pst_addr_put(&text, &found->code);
+		hit = (struct pst_hit){
+			.name = zone->name,
+			.evidence = keep_text(txn, &text),
+			.score = pst_dnsbl_code_of(lists, found)->score,
+			.flags = (uint8_t)((pst_dnsbl_code_of(lists, found)->rejects
+						    ? PST_HIT_REJECTS
+						    : 0) |
+					   (zone->dry ? PST_HIT_DRY : 0)),
+		};
+		add_hit(txn, &hit);
+	}
+}
+
+static void hear_knock(struct pst_txn *txn)
+{
+	const struct pst_knock *knock = txn->knock;
+
+	txn->checked = true;
+	txn->facts.set |= knock->facts;
+	txn->facts.rdns = knock->name;
+	txn->facts.rdns_known = knock->rdns != PST_RDNS_UNKNOWN;
+	txn->facts.rdns_confirmed = knock->rdns == PST_RDNS_CONFIRMED;
+	txn->results.client = knock->client;
+	txn->results.rdns = knock->rdns;
+	txn->results.rdns_name = knock->name;
+	for (uint32_t i = 0; i < knock->hit_count; i++)
+		add_hit(txn, &knock->hits[i]);
+}
+
+static void on_knock_settled(struct pst_knock_wait *wait)
+{
+	struct pst_txn *txn = PST_CONTAINER(wait, struct pst_txn, knock_wait);
+
+	hear_knock(txn);
+	if (pst_txn_is_settled(txn))
+		pst_txn_settled(txn);
+}
+
+static void on_sender_done(struct pst_sender *sender)
+{
+	struct pst_txn *txn = sender->params.owner;
+
+	txn->checked = true;
+	if (!txn->conf->spf.off)
+		add_spf(txn, sender);
+	add_domains(txn, &sender->lists);
+	pst_sender_free(sender);
+	txn->sender = NULL;
+	if (pst_txn_is_settled(txn))
+		pst_txn_settled(txn);
+}
+
+void pst_txn_begin_checks(struct pst_txn *txn, struct pst_knock *knock)
+{
+	const struct pst_sender_params params = {
+		.client = txn->facts.client,
+		.helo = txn->facts.helo,
+		.mailbox = txn->facts.sender,
+		.knock = knock,
+		.owner = txn,
+	};
+
+	txn->results.hostname = txn->conf->hostname;
+	txn->results.helo = txn->facts.helo;
+	txn->results.mailbox = txn->facts.sender;
+	if (!knock)
+		return;
+	txn->knock = pst_knock_ref(knock);
+	txn->knock_wait.on_settled = on_knock_settled;
+	txn->facts.set |= pst_helo_facts(txn->facts.helo, &txn->facts.client, txn->conf->hostname,
+					 &txn->facts.service);
+	if (pst_knock_settled(knock))
+		hear_knock(txn);
+	else
+		pst_knock_await(knock, &txn->knock_wait);
+	txn->sender = pst_sender_new(txn->txns->checks, txn->conf, &params, on_sender_done);
+}
+
+void pst_txn_end_checks(struct pst_txn *txn)
+{
+	pst_knock_forget(&txn->knock_wait);
+	pst_sender_free(txn->sender);
+	txn->sender = NULL;
+}
+
+bool pst_txn_is_settled(const struct pst_txn *txn)
+{
+	if (!txn->knock)
+		return true;
+	return pst_knock_settled(txn->knock) && (txn->knock->rejects || !txn->sender);
+}
+
 static enum pst_reason refused_as(const struct pst_txn *txn)
 {
 	switch (txn->verdict.action) {
@@ -51,6 +230,10 @@ static enum pst_reason refused_as(const struct pst_txn *txn)
 
 enum pst_reason pst_txn_judge_sender(struct pst_txn *txn)
 {
+	if ((txn->facts.set & PST_FACT_DNS_DOWN) && txn->conf->dns.trouble_defers)
+		return PST_REASON_checks_failed;
+	if (txn->facts.set & PST_FACT_SPF_TROUBLE)
+		return PST_REASON_checks_failed;
 	add_facts(txn);
 	txn->verdict = pst_policy_verdict(&txn->conf->policy, &txn->facts);
 	/* Milder verdicts wait for the message: what it says of itself may speak for it. */

@@ -13,6 +13,12 @@
 void pst_txn_record(struct pst_txn *txn, bool final_lost);
 
 /* txn_judge.c */
+/* Begin to ask about client and sender. */
+void pst_txn_begin_checks(struct pst_txn *txn, struct pst_knock *knock);
+void pst_txn_end_checks(struct pst_txn *txn);
+/* Is everything that was asked at MAIL or before known (or does the rest not matter any more)? If not,
+ * pst_txn_settled follows. */
+bool pst_txn_is_settled(const struct pst_txn *txn);
 /* What client and sender have earned, now that a recipient is named.
  *  ret none | why the recipient is refused */
 enum pst_reason pst_txn_judge_sender(struct pst_txn *txn);
@@ -22,6 +28,8 @@ void pst_txn_judge(struct pst_txn *txn);
  *  ret false: it has no route, or there is no memory */
 bool pst_txn_quarantine(struct pst_txn *txn) PST_MUST_CHECK;
 
+/* txn.c: what was asked at MAIL or before is known. */
+void pst_txn_settled(struct pst_txn *txn);
 /* txn.c: the verdict is there. */
 void pst_txn_judged(struct pst_txn *txn);
 

@@ -174,7 +174,7 @@ class Context:
     def postern(self, *targets, route='example.org', lines=(), relay_options='', wait=True,
                 host='127.0.0.1', listen=None, **options):
         """A proxy for `route` in front of the targets (servers, ports or HOST:PORT texts). TLS is
-        off unless a line speaks of it."""
+        off unless a line speaks of it, and so is DNS."""
         port = self.port(host)
         config = ['hostname mx.example.org', 'listen %s' % (listen or port)]
         if targets:
@@ -184,6 +184,8 @@ class Context:
         config += lines
         if not any(line.split()[:1] == ['tls'] for line in config):
             config.append('tls off')
+        if not any(line.split()[:1] == ['dns'] for line in config):
+            config.append('dns off')
         if not any('early-talk' in line for line in config):
             config.append('timeout early-talk 0')
         instance = Postern(self, '\n'.join(config) + '\n', wait, ports=[port], **options)
