@@ -32,12 +32,22 @@ struct pst_app_args {
 	struct pst_span sink_count;
 	struct pst_span faults[PST_APP_FAULTS_MAX];
 	uint32_t fault_count;
+
+	struct pst_span rules_path;
+	bool names;   /* rules lint: each rule and what becomes of it */
+	bool as_hits; /* rules lint: what rules hits would run */
+	struct pst_span client, helo, from, to;
+	bool from_given;
+	char **words; /* without the options */
+	uint32_t word_count;
 };
 
 int pst_app_run(const struct pst_app_args *args);
 int pst_app_check(const struct pst_app_args *args);
 int pst_app_show(const struct pst_app_args *args);
 int pst_app_sink(const struct pst_app_args *args);
+int pst_app_rules(const struct pst_app_args *args);
+int pst_app_explain(const struct pst_app_args *args);
 
 /* Write to a descriptor, waiting for it where it must: for start-up and for people, never while
  * mail flows. A `%s` never gets wire bytes. */

@@ -3,6 +3,7 @@
 #include "app/app.h"
 #include "app/bound.h"
 #include "app/live.h"
+#include "app/rule_set.h"
 #include "app/tls.h"
 #include "loop/loop_epoll.h"
 
@@ -28,6 +29,7 @@ int pst_app_check(const struct pst_app_args *args)
 {
 	struct job job;
 	struct pst_app_tls tls;
+	struct pst_app_rules rules;
 	struct pst_bound bound = {0};
 	struct pst_epoll clock;
 	int status, wrong_count = 0;
@@ -42,6 +44,9 @@ int pst_app_check(const struct pst_app_args *args)
 	status = pst_app_tls_open(&tls, &job.machine, &job.memory, &clock.poller);
 	if (status == 0) {
 		status = pst_app_tls_attach(&tls, job.config, PST_APP_TLS_TRY, NULL);
+		pst_app_rules_init(&rules, &job.memory);
+		if (status == 0)
+			status = pst_app_rules_attach(&rules, job.config, NULL);
 		bound = pst_bound_of(job.config);
 	}
 	if (status == 0 && args->live)

@@ -15,6 +15,8 @@ enum {
 	FOR_CHECK = 2,
 	FOR_SHOW = 4,
 	FOR_SINK = 8,
+	FOR_RULES = 16,
+	FOR_EXPLAIN = 32,
 	FOR_CONFIG = FOR_RUN | FOR_CHECK | FOR_SHOW,
 };
 
@@ -23,13 +25,19 @@ struct command {
 	const char *summary;
 	int (*run)(const struct pst_app_args *args);
 	uint32_t bit;
+	const char *words; /* what stands behind it besides options; NULL: nothing */
 };
 
 static const struct command commands[] = {
-	{"run", "the proxy, in the foreground", pst_app_run, FOR_RUN},
-	{"check", "say whether a configuration is good, and if not, why", pst_app_check, FOR_CHECK},
-	{"show", "print the effective configuration, defaults included", pst_app_show, FOR_SHOW},
-	{"sink", "an internal server for tests: takes every message", pst_app_sink, FOR_SINK},
+	{"run", "the proxy, in the foreground", pst_app_run, FOR_RUN, NULL},
+	{"check", "say whether a configuration is good, and if not, why", pst_app_check, FOR_CHECK,
+	 NULL},
+	{"show", "print the effective configuration, defaults included", pst_app_show, FOR_SHOW, NULL},
+	{"rules", "say what rule files are good for, and which rules hit a message", pst_app_rules,
+	 FOR_RULES, "lint PATH | hits FILE...|-"},
+	{"explain", "the score of stored messages, rule by rule, and the verdict", pst_app_explain,
+	 FOR_EXPLAIN, "FILE..."},
+	{"sink", "an internal server for tests: takes every message", pst_app_sink, FOR_SINK, NULL},
 };
 
 struct option {
@@ -82,6 +90,51 @@ static bool take_live(struct pst_app_args *args, struct pst_span value)
 	return true;
 }
 
+static bool take_rules(struct pst_app_args *args, struct pst_span value)
+{
+	args->rules_path = value;
+	return true;
+}
+
+static bool take_names(struct pst_app_args *args, struct pst_span value)
+{
+	(void)value;
+	args->names = true;
+	return true;
+}
+
+static bool take_as_hits(struct pst_app_args *args, struct pst_span value)
+{
+	(void)value;
+	args->as_hits = true;
+	return true;
+}
+
+static bool take_client(struct pst_app_args *args, struct pst_span value)
+{
+	args->client = value;
+	return true;
+}
+
+static bool take_helo(struct pst_app_args *args, struct pst_span value)
+{
+	args->helo = value;
+	return true;
+}
+
+static bool take_from(struct pst_app_args *args, struct pst_span value)
+{
+	args->from = value;
+	args->from_given = true;
+	return true;
+}
+
+static bool take_to(struct pst_app_args *args, struct pst_span value)
+{
+	args->to = value;
+	return true;
+}
+
 static bool take_fault(struct pst_app_args *args, struct pst_span value)
 {
 	if (args->fault_count == PST_APP_FAULTS_MAX) {
@@ -101,6 +154,18 @@ static const struct option options[] = {
 	 "talk to every internal server: is it there, does it take postmaster, would it relay\n"
 	 "                      outward? No message is sent",
 	 take_live, FOR_CHECK},
+	{"--rules", "PATH", "a rule file, or a folder of .cf files (/usr/share/postern/rules)", take_rules,
+	 FOR_RULES | FOR_EXPLAIN},
+	{"--names", NULL, "lint: every rule with its place, and why it does not run",
+	 take_names, FOR_RULES},
+	{"--as-hits", NULL,
+	 "lint: as `rules hits` runs them: no network, rules with a score of 0 too",
+	 take_as_hits, FOR_RULES},
+	{"--client", "ADDRESS", "as if it came from there; without it the Received fields tell",
+	 take_client, FOR_EXPLAIN},
+	{"--helo", "NAME", "what the client called itself", take_helo, FOR_EXPLAIN},
+	{"--from", "ADDRESS", "the sender on the envelope", take_from, FOR_EXPLAIN},
+	{"--to", "ADDRESS", "a recipient on the envelope", take_to, FOR_EXPLAIN},
 	{"--listen", "ADDRESS:PORT", "where to listen (127.0.0.1:2526); port 0 takes any",
 	 take_listen, FOR_SINK},
 	{"--maildir", "DIR", "write each message into DIR/new; without it they are thrown away",
@@ -142,16 +207,20 @@ static void help_options(uint32_t bits)
 static int help(const struct command *command)
 {
 	if (command) {
-		pst_app_print(STDOUT_FILENO, "postern %s: %s\n\n", command->name, command->summary);
+		pst_app_print(STDOUT_FILENO, "postern %s%s%s: %s\n\n", command->name,
+			      command->words ? " " : "", command->words ? command->words : "",
+			      command->summary);
 		help_options(command->bit);
 		return PST_EXIT_GOOD;
 	}
 	pst_app_print(STDOUT_FILENO, "Postern %s, a spam-filtering SMTP proxy\n\n", PST_VERSION);
 	for (uint32_t i = 0; i < PST_COUNT(commands); i++)
-		pst_app_print(STDOUT_FILENO, "  postern %-6s %s\n", commands[i].name,
+		pst_app_print(STDOUT_FILENO, "  postern %-7s %s\n", commands[i].name,
 			      commands[i].summary);
 	pst_app_print(STDOUT_FILENO, "\nrun, check, show:\n");
 	help_options(FOR_CONFIG);
+	pst_app_print(STDOUT_FILENO, "\nrules, explain:\n");
+	help_options(FOR_RULES | FOR_EXPLAIN);
 	pst_app_print(STDOUT_FILENO, "\nsink:\n");
 	help_options(FOR_SINK);
 	pst_app_print(
@@ -220,6 +289,19 @@ static int unknown_option(const struct command *command, struct pst_span word)
 	return PST_EXIT_USAGE;
 }
 
+/* Words are gathered at the front of argv, where there is room for all of them. */
+static bool take_word(const struct command *command, struct pst_app_args *args, char **argv,
+		      int index)
+{
+	struct pst_span word = text_of(argv[index]);
+
+	if (!command->words || (word.len > 1 && word.at[0] == '-'))
+		return false;
+	args->words = argv + 2;
+	args->words[args->word_count++] = argv[index];
+	return true;
+}
+
 /* One option with its value; *index is left at the last word used. */
 static int take_option(const struct command *command, struct pst_app_args *args, int argc,
 		       char **argv, int *index)
@@ -247,6 +329,7 @@ int main(int argc, char **argv)
 	struct pst_app_args args = {
 		.config_path = PST_SPAN("/etc/postern/postern.conf"),
 		.sink_listen = PST_SPAN("127.0.0.1:2526"),
+		.rules_path = PST_SPAN("/usr/share/postern/rules"),
 	};
 	const struct command *command;
 
@@ -270,6 +353,8 @@ int main(int argc, char **argv)
 
 		if (same(argv[i], "--help") || same(argv[i], "-h"))
 			return help(command);
+		if (take_word(command, &args, argv, i))
+			continue;
 		status = take_option(command, &args, argc, argv, &i);
 		if (status)
 			return status;

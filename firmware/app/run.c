@@ -8,7 +8,9 @@
 #include "app/dns.h"
 #include "app/heap.h"
 #include "app/outlet.h"
+#include "app/rule_set.h"
 #include "app/tls.h"
+#include "mail/charset_iconv.h"
 #include "net/net_kernel.h"
 #include "proxy/proxy.h"
 
@@ -25,6 +27,7 @@ struct run {
 	struct pst_mem_system memory;
 	struct pst_app_machine machine;
 	struct pst_app_tls tls;
+	struct pst_app_rules rules;
 	struct pst_log log;
 	uint8_t *ring_area;
 	struct pst_epoll epoll;
@@ -43,6 +46,9 @@ struct run {
 	struct pst_proxy *proxy;
 	/* One reference of our own: the log's place is in it. */
 	struct pst_config *config;
+	struct pst_config *next; /* being reloaded: its rules are compiled in slices; NULL: none */
+	struct pst_task reload_task;
+	bool reload_again; /* another HUP came meanwhile */
 	uint32_t generation;
 	uint32_t stop_count;
 	bool polls;   /* the epoll descriptor is open */
@@ -52,10 +58,14 @@ struct run {
 
 /* --- reload -------------------------------------------------------------------------------- */
 
+#define RELOAD_WORK 5000 /* of a turn, in microseconds or so */
+
 struct reload_report {
 	struct pst_config_report report;
 	struct pst_log *log;
 };
+
+static void reload(struct run *run);
 
 /* The same words as on a terminal, without the picture, and with quotes that a log line can carry
  * as they are. */
@@ -92,41 +102,15 @@ static int open_log(struct run *run, const struct pst_config *config)
 	return pst_outlet_open(&run->outlet, config->log, config->log_path);
 }
 
-static void reload(struct run *run)
+/* Everything of the new generation is there: it takes the old one's place, whole or not at all. */
+static void take_over(struct run *run, struct pst_config *config)
 {
-	struct reload_report report = {.report = {report_to_log}, .log = &run->log};
-	struct pst_config *config;
 	struct pst_addr failed;
 	uint8_t area[PST_ADDR_TEXT_MAX + 80];
 	struct pst_buf text;
-	int status = pst_app_load(&run->machine, run->args, &report.report, run->generation + 1,
-				  &config);
-
-	if (status) {
-		keep_old(run, status == -PST_E_NOMEM ? "out of memory" : "errors in it");
-		return;
-	}
-	status = pst_app_tls_attach(&run->tls, config, PST_APP_TLS_RUN, &report.report);
-	if (status) {
-		pst_proxy_conf_unref(&config->proxy);
-		keep_old(run, status == -PST_E_NOMEM ? "out of memory" : "errors in its TLS files");
-		return;
-	}
-	if ((config->proxy.tls_room && !run->tls_room) ||
-	    (config->proxy.relay.tls_room && !run->relay_tls_room)) {
-		pst_proxy_conf_unref(&config->proxy);
-		keep_old(run, "TLS was off at start, and the memory bound was printed without it: "
-			      "it takes a restart to turn it on");
-		return;
-	}
-	if (!config->proxy.dns.off && !run->dns.cares) {
-		pst_proxy_conf_unref(&config->proxy);
-		keep_old(run, "`dns` was off at start, and the memory bound was printed without it: "
-			      "it takes a restart to turn it on");
-		return;
-	}
 	/* First what can fail and be taken back: the log's place, by staying at the old one. */
-	status = open_log(run, config);
+	int status = open_log(run, config);
+
 	if (status) {
 		pst_proxy_conf_unref(&config->proxy);
 		keep_old(run, pst_strerror(status));
@@ -154,6 +138,81 @@ static void reload(struct run *run)
 	pst_log_begin(&run->log, PST_LOG_INFO, "reload");
 	pst_log_u64(&run->log, "generation", run->generation);
 	pst_log_end(&run->log);
+}
+
+static void end_reload(struct run *run, int status)
+{
+	struct pst_config *config = run->next;
+
+	run->next = NULL;
+	if (status == 0) {
+		take_over(run, config);
+	} else {
+		pst_proxy_conf_unref(&config->proxy);
+		keep_old(run, status == -PST_E_NOMEM ? "out of memory" : "errors in its rules");
+	}
+	if (run->reload_again) {
+		run->reload_again = false;
+		reload(run);
+	}
+}
+
+static void on_reload_task(struct pst_task *task)
+{
+	struct run *run = PST_CONTAINER(task, struct run, reload_task);
+	struct reload_report report = {.report = {report_to_log}, .log = &run->log};
+	int status;
+
+	run->rules.report = &report.report;
+	status = pst_app_rules_step(&run->rules, RELOAD_WORK);
+	if (status > 0)
+		pst_loop_resume(&run->loop, &run->reload_task);
+	else
+		end_reload(run, status);
+}
+
+static void reload(struct run *run)
+{
+	struct reload_report report = {.report = {report_to_log}, .log = &run->log};
+	struct pst_config *config;
+	int status;
+
+	if (run->next) {
+		run->reload_again = true;
+		return;
+	}
+	status = pst_app_load(&run->machine, run->args, &report.report, run->generation + 1,
+			      &config);
+	if (status) {
+		keep_old(run, status == -PST_E_NOMEM ? "out of memory" : "errors in it");
+		return;
+	}
+	status = pst_app_tls_attach(&run->tls, config, PST_APP_TLS_RUN, &report.report);
+	if (status) {
+		pst_proxy_conf_unref(&config->proxy);
+		keep_old(run, status == -PST_E_NOMEM ? "out of memory" : "errors in its TLS files");
+		return;
+	}
+	if ((config->proxy.tls_room && !run->tls_room) ||
+	    (config->proxy.relay.tls_room && !run->relay_tls_room)) {
+		pst_proxy_conf_unref(&config->proxy);
+		keep_old(run, "TLS was off at start, and the memory bound was printed without it: "
+			      "it takes a restart to turn it on");
+		return;
+	}
+	if (!config->proxy.dns.off && !run->dns.cares) {
+		pst_proxy_conf_unref(&config->proxy);
+		keep_old(run, "`dns` was off at start, and the memory bound was printed without it: "
+			      "it takes a restart to turn it on");
+		return;
+	}
+	run->next = config;
+	run->reload_task.on_run = on_reload_task;
+	status = pst_app_rules_begin(&run->rules, config, &report.report);
+	if (status > 0)
+		pst_loop_resume(&run->loop, &run->reload_task);
+	else
+		end_reload(run, status);
 }
 
 /* --- signals and the end ------------------------------------------------------------------- */
@@ -259,6 +318,17 @@ static bool make_tls(struct run *run)
 	return false;
 }
 
+static bool make_rules(struct run *run)
+{
+	int status = pst_app_rules_attach(&run->rules, run->config, NULL);
+
+	if (status == -PST_E_NOMEM)
+		pst_app_complain("out of memory while the rules were read\n");
+	else if (status)
+		pst_app_complain("not started: correct `rules`\n");
+	return status == 0;
+}
+
 /* Everything up to the proxy. What is made here is given back by free_parts. */
 static bool make_parts(struct run *run)
 {
@@ -340,6 +410,7 @@ static bool make_proxy(struct run *run)
 		.rng = &run->rng,
 		.log = &run->log,
 		.counters = &run->counters,
+		.charset = &pst_charset_iconv,
 		.on_drained = on_drained,
 		.owner = run,
 	};
@@ -393,6 +464,10 @@ static void free_parts(struct run *run)
 {
 	struct pst_mem *mem = &run->memory.mem;
 
+	pst_loop_forget(&run->reload_task);
+	pst_app_rules_stop(&run->rules);
+	if (run->next)
+		pst_proxy_conf_unref(&run->next->proxy);
 	if (run->proxy)
 		pst_proxy_free(run->proxy);
 	pst_app_dns_close(&run->dns);
@@ -422,7 +497,8 @@ int pst_app_run(const struct pst_app_args *args)
 		pst_app_complain("not started; `postern check` shows the same\n");
 		return PST_EXIT_BAD;
 	}
-	good = make_tls(&run) && make_parts(&run) && make_log(&run) && make_proxy(&run);
+	pst_app_rules_init(&run.rules, &run.memory);
+	good = make_tls(&run) && make_rules(&run) && make_parts(&run) && make_log(&run) && make_proxy(&run);
 	if (good) {
 		tell_ready(&run);
 		pst_loop_run(&run.loop);

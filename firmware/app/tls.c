@@ -380,17 +380,17 @@ int pst_app_tls_attach(struct pst_app_tls *tls, struct pst_config *config,
 	uint64_t before = tls->memory->used_bytes;
 	int outside = 0, inside = 0;
 
-	PST_BUG_ON(config->on_release);
+	PST_BUG_ON(config->on_release[0]);
 	tls->error_count = 0;
 	tls->warning_count = 0;
-	config->on_release = on_release;
+	config->on_release[0] = on_release;
 	config->proxy.tls_room = config->tls.mode == PST_CONFIG_TLS_AUTO;
 	config->proxy.relay.tls_room = wants_inside(config);
 	if (config->tls.mode == PST_CONFIG_TLS_AUTO)
 		outside = config->tls.pair_count ? attach_pairs(&work) : attach_own(&work, purpose);
 	if (config->proxy.relay.tls_room)
 		inside = attach_inside(&work);
-	config->attached_bytes = tls->memory->used_bytes - before;
+	config->attached_bytes += tls->memory->used_bytes - before;
 	if (outside == -PST_E_NOMEM || inside == -PST_E_NOMEM)
 		return -PST_E_NOMEM;
 	return outside ? outside : inside;

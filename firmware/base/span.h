@@ -68,6 +68,12 @@ static inline bool pst_is_blank(uint8_t c)
 	return c == ' ' || c == '\t';
 }
 
+/* Space, tab, line feed, vertical tab, form feed, carriage return. */
+static inline bool pst_is_space(uint8_t c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
 /* 0x20 to 0x7e. */
 static inline bool pst_is_print(uint8_t c)
 {

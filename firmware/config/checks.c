@@ -289,6 +289,34 @@ void pst_config_read_spf(struct pst_config_build *build, const struct pst_config
 		pst_config_read_options(build, directive);
 }
 
+/* --- rules ---------------------------------------------------------------------------------- */
+
+void pst_config_read_rules(struct pst_config_build *build,
+			   const struct pst_config_directive *directive)
+{
+	struct pst_config_rules *rules = &build->config->rules;
+
+	if (build->word_count < 2) {
+		pst_config_missing(build, directive, "the name of a file or folder is missing");
+		return;
+	}
+	for (uint32_t i = 1; i < build->word_count; i++) {
+		const struct pst_config_word *word = &build->words[i];
+		struct pst_config_rules_path *path;
+
+		if (rules->path_count == PST_CONFIG_RULES_MAX) {
+			pst_config_error(build, &word->place, "more than %d files and folders",
+					 PST_CONFIG_RULES_MAX);
+			return;
+		}
+		path = &rules->paths[rules->path_count++];
+		path->path = pst_config_path(build, &build->config->arena, word);
+		path->file = pst_config_copy(build, &build->config->arena,
+					     word->place.file->name);
+		path->line = word->place.line;
+	}
+}
+
 /* --- verdict -------------------------------------------------------------------------------- */
 
 static bool takes(const struct pst_route *route, struct pst_span domain)

@@ -19,8 +19,9 @@ static void release(struct pst_proxy_conf *proxy)
 {
 	struct pst_config *config = pst_config_of(proxy);
 
-	if (config->on_release)
-		config->on_release(config);
+	for (uint32_t i = 0; i < PST_CONFIG_ATTACHED_MAX; i++)
+		if (config->on_release[i])
+			config->on_release[i](config);
 	pst_config_arena_free(&config->arena);
 	pst_mem_free(config->arena.mem, config, sizeof(*config));
 }

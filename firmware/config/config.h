@@ -95,6 +95,20 @@ struct pst_config_tls {
 	uint32_t ca_line;
 };
 
+#define PST_CONFIG_RULES_MAX 8
+
+/* Rule files and folders of them, each with a NUL behind its name, in the order given. */
+struct pst_config_rules {
+	struct pst_config_rules_path {
+		struct pst_span path;
+		struct pst_span file; /* where it was named */
+		uint32_t line;
+	} paths[PST_CONFIG_RULES_MAX];
+	uint32_t path_count;
+};
+
+#define PST_CONFIG_ATTACHED_MAX 2
+
 struct pst_config_arena {
 	struct pst_mem *mem;
 	void *chunks;
@@ -107,9 +121,10 @@ struct pst_config {
 	enum pst_config_log log;
 	struct pst_span log_path; /* of a file or socket, with a NUL behind it; empty for stderr */
 	struct pst_config_tls tls;
-	/* Set by whoever hangs something onto the generation (proxy.tls, proxy.relay.tls); called when
-	 * it goes, may be NULL. */
-	void (*on_release)(struct pst_config *config);
+	struct pst_config_rules rules;
+	/* Set by whoever hangs something onto the generation (its TLS contexts, its rules); called when
+	 * it goes. */
+	void (*on_release[PST_CONFIG_ATTACHED_MAX])(struct pst_config *config);
 	uint64_t attached_bytes; /* memory of what was hung onto it */
 	struct pst_config_arena arena;
 };

@@ -76,7 +76,8 @@ void pst_config_message_put(struct pst_buf *out, const struct pst_config_message
 		put(out, message->file);
 		if (message->line) {
 			put_number(out, message->line);
-			put_number(out, message->column);
+			if (message->column)
+				put_number(out, message->column);
 		}
 		put(out, PST_SPAN(": "));
 	}

@@ -273,6 +273,18 @@ void pst_config_show_tls(struct pst_config_printer *printer,
 	}
 }
 
+void pst_config_show_rules(struct pst_config_printer *printer,
+			   const struct pst_config_directive *directive)
+{
+	const struct pst_config_rules *rules = &printer->config->rules;
+
+	for (uint32_t i = 0; i < rules->path_count; i++) {
+		show_name(printer, directive);
+		show_word(printer, rules->paths[i].path);
+		line_end(printer);
+	}
+}
+
 void pst_config_show_dns(struct pst_config_printer *printer,
 			 const struct pst_config_directive *directive)
 {

@@ -232,6 +232,7 @@ const struct pst_config_directive pst_config_table[] = {
 	 "relay-idle|relay-life TIME ... | rate BYTES",
 	 pst_config_read_options, pst_config_show_options, timeout_options,
 	 PST_COUNT(timeout_options), false},
+	{"rules", "PATH ...", pst_config_read_rules, pst_config_show_rules, NULL, 0, false},
 	{"dns", "off | system | ADDRESS[:PORT] ... [trouble accept|defer] [cache SIZE]",
 	 pst_config_read_dns, pst_config_show_dns, dns_options, PST_COUNT(dns_options), false},
 	{"dnsbl",

@@ -107,6 +107,10 @@ void pst_config_check_security(struct pst_config_build *build, struct pst_route 
 
 /* --- checks.c ------------------------------------------------------------------------------- */
 
+void pst_config_read_rules(struct pst_config_build *build,
+			   const struct pst_config_directive *directive);
+void pst_config_show_rules(struct pst_config_printer *printer,
+			   const struct pst_config_directive *directive);
 void pst_config_read_dns(struct pst_config_build *build, const struct pst_config_directive *directive);
 void pst_config_read_dnsbl(struct pst_config_build *build,
 			   const struct pst_config_directive *directive);

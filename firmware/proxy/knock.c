@@ -91,6 +91,7 @@ static void note_listing(struct pst_knock *knock, const struct pst_dnsbl *dnsbl,
 		pst_count(knock->checks->env->counters, PST_COUNTER_hits_lost);
 		return;
 	}
+	knock->zones[knock->hit_count] = zone;
 	hit = &knock->hits[knock->hit_count++];
 	pst_buf_init(&text, area, sizeof(area));
 	pst_buf_put_escaped(&text, zone->shown, 120);
@@ -114,8 +115,11 @@ static void note_listing(struct pst_knock *knock, const struct pst_dnsbl *dnsbl,
 static void note_dnsbl(struct pst_knock *knock, const struct pst_dnsbl *dnsbl)
 {
 	for (uint32_t i = 0; i < dnsbl->zones->conf->zone_count; i++)
-		if (dnsbl->hits[i].set)
+		if (dnsbl->hits[i].set) {
+			knock->codes[i] = dnsbl->hits[i].code;
 			note_listing(knock, dnsbl, &dnsbl->hits[i]);
+		}
+	knock->answered_zones = dnsbl->answered_zones;
 	knock->allows = pst_dnsbl_allows(dnsbl);
 }
 

@@ -37,7 +37,10 @@ struct pst_knock {
 	enum pst_rdns_result rdns;
 	struct pst_span name;        /* in text */
 	struct pst_hit hits[PST_KNOCK_HITS_MAX]; /* names borrow the generation, evidence text */
+	const struct pst_dnsbl_zone *zones[PST_KNOCK_HITS_MAX]; /* of the hits */
 	uint32_t hit_count;
+	uint32_t answered_zones; /* bit set: those lists were heard */
+	struct pst_addr codes[PST_DNSBL_ZONES_MAX]; /* of those that it is on; family NONE else */
 	bool rejects, allows, suspicious;
 	uint16_t text_len;
 	uint8_t text[PST_KNOCK_TEXT_MAX];

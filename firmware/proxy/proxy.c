@@ -41,6 +41,7 @@ uint64_t pst_proxy_bound(const struct pst_proxy_conf *conf)
 			 2 * relay_layers(conf) * PST_LINK_OUT_BYTES) +
 	       txn_count_max(conf) * sizeof(struct pst_txn) +
 	       pst_clients_bound(conf->session_count_max + txn_count_max(conf)) +
+	       pst_rule_queue_bound(conf->rules) +
 	       pst_ledger_bound(conf->ledger_count_max) + pst_checks_bound(conf) +
 	       pst_hold_bound(conf->hold_pool_bytes, txn_count_max(conf));
 }
@@ -349,6 +350,8 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	proxy->txns.hold = &proxy->hold;
 	proxy->txns.clients = &proxy->clients;
 	proxy->txns.ledger = &proxy->ledger;
+	pst_rule_queue_init(&proxy->rules, env->loop, env->mem, env->counters);
+	proxy->txns.rules = &proxy->rules;
 	proxy->txns.checks = &proxy->checks;
 	pst_checks_init(&proxy->checks, &proxy->env, conf);
 	pst_checks_use(&proxy->checks, conf);
@@ -428,6 +431,7 @@ void pst_proxy_free(struct pst_proxy *proxy)
 		pst_txn_kill(PST_CONTAINER(node, struct pst_txn, node));
 	pst_timer_cancel(proxy->env.loop, &proxy->drain_timer);
 	reap(proxy);
+	pst_rule_queue_fini(&proxy->rules);
 	pst_relay_free(proxy->relay);
 	pst_checks_fini(&proxy->checks);
 	pst_loop_unhook(&proxy->hook);

@@ -25,6 +25,7 @@ struct pst_proxy_env {
 	struct pst_rng *rng;
 	struct pst_log *log;
 	struct pst_counters *counters;
+	const struct pst_charset *charset; /* for encoded words in headers; NULL: not converted */
 	void (*on_drained)(void *owner); /* the last session and internal connection has ended */
 	void *owner;
 };

@@ -14,6 +14,7 @@
 #include "relay/relay_conf.h"
 
 struct pst_tls_context;
+struct pst_rules_set;
 struct pst_zones;
 
 #define PST_LISTENERS_MAX 16
@@ -39,6 +40,8 @@ struct pst_proxy_conf {
 	struct pst_dnsbl_conf dnsbl;
 	struct pst_zones *zones; /* the health of dnsbl's zones */
 	struct pst_spf_conf spf;
+
+	struct pst_rules_set *rules; /* NULL: none */
 
 	uint32_t session_count_max;
 	uint32_t per_client_count_max; /* connections of one IPv4 address or IPv6 /64 */

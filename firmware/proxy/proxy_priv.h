@@ -25,6 +25,7 @@ struct pst_proxy {
 	struct pst_hold hold;
 	struct pst_clients clients;
 	struct pst_ledger ledger;
+	struct pst_rule_queue rules;
 	struct pst_checks checks;
 	struct pst_tally patient; /* who waited for the greeting, for a month */
 	struct pst_tally tls_failures; /* by client network, for an hour */

@@ -92,6 +92,7 @@ static void close_txn(struct pst_txn *txn, bool final_lost)
 	txn->phase = PST_TXN_OVER;
 	pst_txn_record(txn, final_lost);
 	pst_loop_forget(&txn->task);
+	pst_rule_query_cancel(txn->txns->rules, &txn->rules);
 	pst_txn_end_checks(txn);
 	pst_relay_end(&txn->tx);
 	pst_list_remove(&txn->node);
@@ -480,7 +481,7 @@ static bool write_trace(struct pst_txn *txn)
 		.id = txn->id,
 		.wall_ms = txn->txns->env->loop->wall_ms,
 		.judged = policy->mode != PST_MODE_OBSERVE &&
-			  (txn->checked || txn->facts.hits.count > 0),
+			  (txn->checked || txn->conf->rules || txn->facts.hits.count > 0),
 		.results = txn->checked && policy->mode != PST_MODE_OBSERVE ? &txn->results : NULL,
 		.spam = txn->verdict.action == PST_ACTION_TAG ||
 			txn->verdict.action == PST_ACTION_QUARANTINE,

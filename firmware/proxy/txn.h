@@ -19,6 +19,7 @@
 #include "proxy/knock.h"
 #include "proxy/message.h"
 #include "proxy/proxy.h"
+#include "proxy/rule_queue.h"
 #include "proxy/sender.h"
 #include "relay/relay.h"
 #include "smtp/server.h"
@@ -80,6 +81,7 @@ struct pst_txns {
 	struct pst_hold *hold;
 	struct pst_clients *clients;
 	struct pst_ledger *ledger;
+	struct pst_rule_queue *rules;
 	struct pst_checks *checks;
 	struct pst_pool pool;
 	struct pst_list all;
@@ -101,6 +103,7 @@ struct pst_txn {
 	const struct pst_route *route;
 	struct pst_rcpt *rcpts, *rcpt_last, *offered;
 	struct pst_relay_rcpt *accepted_last;
+	struct pst_rule_query rules;
 	struct pst_knock *knock;           /* of the client; NULL: nothing is asked about it */
 	struct pst_knock_wait knock_wait;
 	struct pst_sender *sender;         /* while it is being asked about */

@@ -6,6 +6,37 @@
  */
 #include "proxy/txn_priv.h"
 
+static uint8_t as_rules_see(bool asked, enum pst_spf_result result)
+{
+	static const uint8_t results[PST_SPF_RESULT_COUNT] = {
+		[PST_SPF_NONE] = PST_RULES_SPF_NONE,
+		[PST_SPF_NEUTRAL] = PST_RULES_SPF_NEUTRAL,
+		[PST_SPF_PASS] = PST_RULES_SPF_PASS,
+		[PST_SPF_FAIL] = PST_RULES_SPF_FAIL,
+		[PST_SPF_SOFTFAIL] = PST_RULES_SPF_SOFTFAIL,
+		[PST_SPF_TEMPERROR] = PST_RULES_SPF_TEMPERROR,
+		[PST_SPF_PERMERROR] = PST_RULES_SPF_PERMERROR,
+	};
+
+	return asked ? results[result] : PST_RULES_SPF_UNKNOWN;
+}
+
+/* One fact scores once: a rule that is loaded may score it already. */
+static bool rules_score_spf(const struct pst_txn *txn, bool helo, enum pst_spf_result result)
+{
+	return txn->conf->rules &&
+	       pst_rules_set_scores_spf(txn->conf->rules, helo,
+					(enum pst_rules_spf)as_rules_see(true, result));
+}
+
+static uint8_t flags_of_zone(const struct pst_txn *txn, const struct pst_dnsbl_zone *zone,
+			     uint8_t flags)
+{
+	return txn->conf->rules && pst_rules_set_scores_zone(txn->conf->rules, zone->zone)
+		       ? (uint8_t)(flags | PST_HIT_SCORED)
+		       : flags;
+}
+
 /* Hits live as long as the transaction. One that finds no room is lost to the score: that is our
  * trouble, not the sender's. */
 static void add_hit(struct pst_txn *txn, const struct pst_hit *found)
@@ -83,6 +114,7 @@ static void add_spf(struct pst_txn *txn, const struct pst_sender *sender)
 		.name = pst_span_text(spf_names[0][result]),
 		.evidence = spf_evidence(txn, spf),
 		.score = txn->conf->spf.scores[result],
+		.flags = rules_score_spf(txn, bounce, result) ? PST_HIT_SCORED : 0,
 	};
 	struct pst_results *results = &txn->results;
 
@@ -133,6 +165,7 @@ static void add_domains(struct pst_txn *txn, const struct pst_dnsbl *lists)
 						    : 0) |
 					   (zone->dry ? PST_HIT_DRY : 0)),
 		};
+		hit.flags = flags_of_zone(txn, zone, hit.flags);
 		add_hit(txn, &hit);
 	}
 }
@@ -149,8 +182,12 @@ static void hear_knock(struct pst_txn *txn)
 	txn->results.client = knock->client;
 	txn->results.rdns = knock->rdns;
 	txn->results.rdns_name = knock->name;
-	for (uint32_t i = 0; i < knock->hit_count; i++)
-		add_hit(txn, &knock->hits[i]);
+	for (uint32_t i = 0; i < knock->hit_count; i++) {
+		struct pst_hit hit = knock->hits[i];
+
+		hit.flags = flags_of_zone(txn, knock->zones[i], hit.flags);
+		add_hit(txn, &hit);
+	}
 }
 
 static void on_knock_settled(struct pst_knock_wait *wait)
@@ -240,14 +277,110 @@ enum pst_reason pst_txn_judge_sender(struct pst_txn *txn)
 	return txn->verdict.action == PST_ACTION_REJECT ? refused_as(txn) : PST_REASON_none;
 }
 
-void pst_txn_judge(struct pst_txn *txn)
+static void conclude(struct pst_txn *txn)
 {
-	add_facts(txn);
 	txn->verdict = pst_policy_verdict(&txn->conf->policy, &txn->facts);
 	txn->judged = true;
 	txn->reason = (uint8_t)refused_as(txn);
 	txn->dropped = txn->verdict.action == PST_ACTION_DROP;
 	pst_txn_judged(txn);
+}
+
+/* ---- rules ----------------------------------------------------------------------------------- */
+
+/* Names of rules borrow the set, which the transaction's generation keeps. */
+static void add_rule_hits(struct pst_txn *txn, const struct pst_rules_run *run)
+{
+	struct pst_rules_hit rule;
+
+	for (uint32_t i = 0; i < run->hit_count; i++) {
+		struct pst_hit hit = {.flags = PST_HIT_RULE};
+
+		pst_rules_run_hit(run, i, &rule);
+		if (rule.sub)
+			continue;
+		hit.name = rule.name;
+		hit.score = rule.score;
+		add_hit(txn, &hit);
+	}
+}
+
+static void on_rules_done(struct pst_rule_query *query, const struct pst_rules_run *run)
+{
+	struct pst_txn *txn = PST_CONTAINER(query, struct pst_txn, rules);
+
+	if (run)
+		add_rule_hits(txn, run);
+	conclude(txn);
+}
+
+/* What the lists said of the client, in the transaction's memory.
+ *  ret how many; 0 without memory */
+static uint32_t list_answers(struct pst_txn *txn, const struct pst_rules_rbl **out)
+{
+	const struct pst_dnsbl_conf *conf = &txn->conf->dnsbl;
+	struct pst_rules_rbl *answers;
+	uint32_t count = 0;
+
+	if (!txn->knock || !pst_knock_settled(txn->knock) || conf->zone_count == 0)
+		return 0;
+	answers = pst_arena_alloc(&txn->arena, conf->zone_count * (uint32_t)sizeof(*answers));
+	for (uint32_t i = 0; answers && i < conf->zone_count; i++)
+		if (txn->knock->answered_zones & 1U << i)
+			answers[count++] = (struct pst_rules_rbl){conf->zones[i].zone,
+								  txn->knock->codes[i]};
+	*out = answers;
+	return count;
+}
+
+static void ask_rules(struct pst_txn *txn)
+{
+	const struct pst_facts *facts = &txn->facts;
+	const struct pst_results *results = &txn->results;
+	const struct pst_proxy_env *env = txn->txns->env;
+	const struct pst_rules_rbl *answers = NULL;
+	uint32_t answer_count = list_answers(txn, &answers);
+
+	txn->rules = (struct pst_rule_query){
+		.set = txn->conf->rules,
+		.peer =
+			{
+				.client = facts->client,
+				.helo = facts->helo,
+				.rdns = facts->rdns_confirmed ? facts->rdns : PST_SPAN_NONE,
+				.rdns_known = facts->rdns_known,
+				.by = txn->conf->hostname,
+				.id = pst_span_text(txn->id),
+				.tls = facts->tls_cipher.len > 0,
+			},
+		.input =
+			{
+				.header = pst_message_header(&txn->message),
+				.mail_from = facts->sender,
+				.mail_from_known = true,
+				.trust = txn->conf->policy.trust,
+				.trust_count = txn->conf->policy.trust_count,
+				.wall_s = (int64_t)(env->loop->wall_ms / 1000),
+				.spf_mail_from =
+					as_rules_see(results->mail_asked, results->mail_result),
+				.spf_helo = as_rules_see(results->helo_asked, results->helo_result),
+				.rbl = answers,
+				.rbl_count = answer_count,
+				.local_only = !txn->checked,
+				.charset = env->charset,
+			},
+		.on_done = on_rules_done,
+	};
+	pst_rule_query_begin(txn->txns->rules, &txn->rules);
+}
+
+void pst_txn_judge(struct pst_txn *txn)
+{
+	add_facts(txn);
+	if (txn->conf->rules && !txn->message.header_unseen)
+		ask_rules(txn);
+	else
+		conclude(txn);
 }
 
 /* ---- quarantine ------------------------------------------------------------------------------ */

@@ -22,6 +22,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'
 import spf                                    # noqa: E402
 from support import client as smtp            # noqa: E402
 from support.proc import Port, Proc           # noqa: E402
+import corpus                                 # noqa: E402
+import views                                  # noqa: E402
 from support.server import CLOSE, HANG, RESET, Server   # noqa: E402
 
 LANES_PER_MODE = 12
@@ -535,8 +537,10 @@ def kind_of(path):
         return 'dkim'
     if name in ('matrix.jsonl', 'opendmarc.tsv', 'test_psl.txt'):
         return 'dmarc'
-    if name.startswith('oracle-') or name == 'messages.tar.xz':
-        return 'rules'
+    if name == 'views.jsonl.xz':
+        return 'views'
+    if name == 'oracle-stock.tsv.xz':
+        return 'corpus'
     return None
 
 
@@ -584,6 +588,17 @@ def run(options):
             report.result('spf', ['spf_probe is not built in %s' % options.out])
     for path in files.pop('address (postfix pairs)', ()):
         report.left_out['postfix address pairs'] += 1
+    for path in files.pop('views', ()):
+        view_probe = find_probe(options.out, 'view_probe')
+        if not view_probe:
+            report.result('views', ['view_probe is not built in %s' % options.out])
+            continue
+        for target, wrong in views.run(view_probe, os.path.dirname(path), print):
+            report.result('views %s' % target, wrong)
+    for path in files.pop('corpus', ()):
+        cache = os.path.join(options.out, 'corpus')
+        for name, wrong in corpus.run(options.postern, os.path.dirname(os.path.dirname(path)), cache, print):
+            report.result('corpus %s' % name, wrong)
     for what, count in report.left_out.items():
         print('left out: %d %s (not in this step)' % (count, what))
     for kind, paths in sorted(files.items()):

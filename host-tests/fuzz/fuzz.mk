@@ -10,6 +10,9 @@ FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -g -O1 -fno-omit-frame-pointer 
 FUZZ_CODE := $(sort $(wildcard firmware/base/*.c firmware/smtp/*.c firmware/mail/*.c))
 # what a target needs beyond that
 FUZZ_CODE_config := $(sort $(wildcard firmware/config/*.c))
+FUZZ_CODE_rules := $(sort $(wildcard firmware/rules/*.c))
+FUZZ_FLAGS_rules = $(call system,$(DEPS_PCRE2_FLAGS))
+FUZZ_LIBS_rules = $(OUT)/libpcre2.a
 SECONDS ?= 60
 T ?=
 
@@ -25,10 +28,11 @@ $(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%: $(FUZZ_OUT)/%/fuzzer
 		$(FUZZ_OUT)/$*/corpus host-tests/fuzz/corpus/$*
 
 $(addprefix $(FUZZ_OUT)/,$(addsuffix /fuzzer,$(FUZZ_NAMES))): $(FUZZ_OUT)/%/fuzzer: host-tests/fuzz/fuzz_%.c $(FUZZ_CODE) $(FUZZ_CODE_config) \
-		$(wildcard host-tests/fuzz/*.h firmware/base/*.h firmware/smtp/*.h firmware/mail/*.h firmware/config/*.h) $(O)/auto.conf
+		$(wildcard host-tests/fuzz/*.h firmware/base/*.h firmware/smtp/*.h firmware/mail/*.h firmware/config/*.h) \
+		$(FUZZ_CODE_rules) $(wildcard firmware/rules/*.h) $(O)/auto.conf | $(OUT)/done
 	$(if $(Q),@echo "  FUZZ    $@")
 	$(Q)mkdir -p $(@D)
-	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) -o $@ $< $(FUZZ_CODE) $(FUZZ_CODE_$*)
+	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) $(FUZZ_FLAGS_$*) -o $@ $< $(FUZZ_CODE) $(FUZZ_CODE_$*) $(FUZZ_LIBS_$*)
 
 fuzz-replay: $(call programs,$(FUZZ_SRCS))
 	$(Q)for program in $^; do $$program || exit 1; done
