@@ -92,12 +92,12 @@ int pst_results_put_authentication(struct pst_buf *out, const struct pst_results
 			  : put_method(out, "spf", pst_spf_result_name(results->helo_result));
 		ret = ret ? ret : put_pair(out, " ", "smtp.helo", results->helo);
 	}
-	if (results->client.family != PST_FAMILY_NONE) {
+	if (results->client.family != PST_FAMILY_NONE && !results->relayed) {
 		ret = ret ? ret : put_method(out, "iprev", iprev[results->rdns]);
 		ret = ret ? ret : put_address(out, " policy.iprev=", &results->client);
 	}
 	if (!results->mail_asked && !results->helo_asked &&
-	    results->client.family == PST_FAMILY_NONE)
+	    (results->client.family == PST_FAMILY_NONE || results->relayed))
 		ret = ret ? ret : pst_buf_put_text(out, "; none");
 	return ret ? ret : pst_buf_put_text(out, "\r\n");
 }

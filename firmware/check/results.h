@@ -19,6 +19,7 @@ struct pst_results {
 	enum pst_spf_result helo_result, mail_result;
 	struct pst_span mechanism; /* that decided about the sender (or HELO, of a bounce); may be empty */
 	const char *problem;       /* NULL: none */
+	bool relayed; /* client is a hop behind a relay of ours: nothing is said of its name */
 	enum pst_rdns_result rdns;
 	struct pst_span rdns_name;
 };

@@ -88,6 +88,7 @@ static void rest(struct pst_zones *zones, uint32_t zone, const char *why)
 					  : PST_ZONE_REST_MS;
 	health->state = PST_ZONE_RESTING;
 	health->why = why;
+	health->told = false;
 	health->test_due_ms = zones->now_ms + health->rest_ms;
 	zones->changed = true;
 }

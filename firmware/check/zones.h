@@ -27,6 +27,7 @@ struct pst_zone_health {
 	uint8_t state;
 	uint8_t trouble_count;  /* in a row */
 	bool lists_nothing;     /* its test entry is missing: a warning, it counts all the same */
+	bool told;              /* the owner has said that it rests */
 	const char *why;        /* it rests; NULL */
 	uint64_t test_due_ms;
 	uint32_t rest_ms;       /* the last rest's length */
@@ -38,7 +39,7 @@ struct pst_zones {
 	const struct pst_dnsbl_conf *conf;
 	uint64_t now_ms; /* set by the owner before it calls anything here, or hands an answer over */
 	struct pst_zone_health health[PST_DNSBL_ZONES_MAX];
-	bool changed; /* a zone began or ended to rest: the owner logs it and takes this back */
+	bool changed; /* a zone began or ended to rest: the owner tells of those not told yet */
 };
 
 /* What an answer for an address (or domain) says of its zone. */

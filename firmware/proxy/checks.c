@@ -90,8 +90,10 @@ void pst_checks_tell_zones(struct pst_checks *checks, struct pst_proxy_conf *con
 		return;
 	zones->changed = false;
 	for (uint32_t i = 0; i < zones->conf->zone_count; i++)
-		if (zones->health[i].state == PST_ZONE_RESTING)
+		if (zones->health[i].state == PST_ZONE_RESTING && !zones->health[i].told) {
+			zones->health[i].told = true;
 			log_zone(checks, zones, i);
+		}
 	if (conf == checks->conf)
 		pst_loop_resume(checks->env->loop, &checks->test_task);
 }

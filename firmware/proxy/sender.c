@@ -64,7 +64,7 @@ static void begin_spf(struct pst_sender *sender, struct pst_span local, struct p
 	pst_ask_end(&sender->spf_ask);
 	pst_spf_begin(&sender->spf, &params);
 	pst_ask_begin(&sender->spf_ask, &sender->checks->asks, &spf_ops, &sender->spf,
-		      sender->checks->env->loop->now_ms + PST_SENDER_MS, on_spf_answered);
+		      sender->deadline_ms, on_spf_answered);
 }
 
 static void begin_lists(struct pst_sender *sender)
@@ -156,6 +156,7 @@ struct pst_sender *pst_sender_new(struct pst_checks *checks, struct pst_proxy_co
 	sender->conf = pst_proxy_conf_ref(conf);
 	sender->params = *params;
 	sender->on_done = on_done;
+	sender->deadline_ms = checks->env->loop->now_ms + PST_SENDER_MS;
 	sender->task.on_run = on_task;
 	sender->wait.on_settled = on_settled;
 	if (params->knock)

@@ -35,6 +35,7 @@ struct pst_sender {
 	struct pst_ask spf_ask, lists_ask;
 	struct pst_knock_wait wait;
 	struct pst_task task;
+	uint64_t deadline_ms; /* of both SPF questions together */
 	bool spf_done, lists_begun, lists_done;
 };
 

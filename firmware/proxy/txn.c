@@ -318,6 +318,8 @@ void pst_txn_settled(struct pst_txn *txn)
 {
 	if (txn->rcpt_waits)
 		offer(txn);
+	else if (txn->phase == PST_TXN_JUDGE || txn->stream_due)
+		pst_txn_judge(txn);
 }
 
 static bool is_denied(enum pst_reason reason)

@@ -128,6 +128,7 @@ struct pst_txn {
 	bool relay_dead;      /* the internal half can only be ended */
 	bool paused;          /* on_room is owed */
 	bool partial;         /* LMTP: the recipients' fates differ */
+	bool hop_asked;       /* of a trusted relay: the hop before it is what is asked about */
 	bool checked;         /* somebody was asked something: our headers tell of it */
 	bool judged;          /* the verdict is final */
 	bool stream_due;      /* it will stream once it is judged */

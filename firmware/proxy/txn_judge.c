@@ -6,6 +6,9 @@
  */
 #include "proxy/txn_priv.h"
 
+#include "mail/header.h"
+#include "mail/received.h"
+
 static uint8_t as_rules_see(bool asked, enum pst_spf_result result)
 {
 	static const uint8_t results[PST_SPF_RESULT_COUNT] = {
@@ -176,9 +179,11 @@ static void hear_knock(struct pst_txn *txn)
 
 	txn->checked = true;
 	txn->facts.set |= knock->facts;
-	txn->facts.rdns = knock->name;
-	txn->facts.rdns_known = knock->rdns != PST_RDNS_UNKNOWN;
-	txn->facts.rdns_confirmed = knock->rdns == PST_RDNS_CONFIRMED;
+	if (!txn->hop_asked) {
+		txn->facts.rdns = knock->name;
+		txn->facts.rdns_known = knock->rdns != PST_RDNS_UNKNOWN;
+		txn->facts.rdns_confirmed = knock->rdns == PST_RDNS_CONFIRMED;
+	}
 	txn->results.client = knock->client;
 	txn->results.rdns = knock->rdns;
 	txn->results.rdns_name = knock->name;
@@ -195,6 +200,11 @@ static void on_knock_settled(struct pst_knock_wait *wait)
 	struct pst_txn *txn = PST_CONTAINER(wait, struct pst_txn, knock_wait);
 
 	hear_knock(txn);
+	if (txn->knock->rejects || (txn->knock->facts & PST_FACT_DNS_DOWN)) {
+		/* Nothing about the sender could change that, or nobody will answer anyway. */
+		pst_sender_free(txn->sender);
+		txn->sender = NULL;
+	}
 	if (pst_txn_is_settled(txn))
 		pst_txn_settled(txn);
 }
@@ -236,7 +246,66 @@ void pst_txn_begin_checks(struct pst_txn *txn, struct pst_knock *knock)
 		hear_knock(txn);
 	else
 		pst_knock_await(knock, &txn->knock_wait);
-	txn->sender = pst_sender_new(txn->txns->checks, txn->conf, &params, on_sender_done);
+	if (!knock->rejects && !(knock->facts & PST_FACT_DNS_DOWN))
+		txn->sender = pst_sender_new(txn->txns->checks, txn->conf, &params, on_sender_done);
+}
+
+/* ---- behind a trusted relay ------------------------------------------------------------------ */
+
+#define HOP_WORK_BYTES 4096
+
+/* The hop that a trusted relay took the message from: of the fields on top, each must name one of our own
+ * networks, and the first that does not is it.
+ *  out helo: borrows the header or `work`
+ *  ret false: none can be told */
+static bool find_hop(const struct pst_txn *txn, struct pst_buf *work, struct pst_addr *client,
+		     struct pst_span *helo)
+{
+	struct pst_span rest = pst_message_header(&txn->message);
+	struct pst_mail_field field;
+
+	while (pst_mail_header_next(&rest, &field)) {
+		struct pst_mail_received hop;
+
+		if (!pst_span_eq_nocase(field.name, PST_SPAN("Received")))
+			continue;
+		pst_buf_clear(work);
+		if (pst_mail_received_parse(field.value, work, &hop) != PST_MAIL_RECEIVED_HOP ||
+		    pst_addr_parse(hop.ip, client) < 0)
+			return false;
+		*helo = hop.helo;
+		if (!pst_policy_trusts(&txn->conf->policy, client))
+			return true;
+	}
+	return false;
+}
+
+/* A backup server of ours must not cost the mail behind it its SPF pass, nor hide who is on a list.
+ *  ret true: somebody is asked; pst_txn_settled follows */
+static bool ask_about_hop(struct pst_txn *txn)
+{
+	uint8_t area[HOP_WORK_BYTES];
+	struct pst_sender_params params = {.mailbox = txn->facts.sender, .owner = txn};
+	struct pst_buf work;
+	struct pst_span helo;
+
+	pst_buf_init(&work, area, sizeof(area));
+	if (!(txn->facts.set & PST_FACT_TRUSTED) || txn->hop_asked || txn->message.header_unseen ||
+	    !find_hop(txn, &work, &params.client, &helo))
+		return false;
+	txn->hop_asked = true;
+	txn->knock = pst_knock_new(txn->txns->checks, txn->conf, &params.client);
+	if (!txn->knock)
+		return false;
+	params.helo = pst_arena_copy(&txn->arena, helo);
+	params.knock = txn->knock;
+	txn->results.helo = params.helo.at ? params.helo : PST_SPAN_NONE;
+	txn->results.relayed = true;
+	txn->knock_wait.on_settled = on_knock_settled;
+	pst_knock_await(txn->knock, &txn->knock_wait);
+	if (params.helo.at)
+		txn->sender = pst_sender_new(txn->txns->checks, txn->conf, &params, on_sender_done);
+	return true;
 }
 
 void pst_txn_end_checks(struct pst_txn *txn)
@@ -250,7 +319,7 @@ bool pst_txn_is_settled(const struct pst_txn *txn)
 {
 	if (!txn->knock)
 		return true;
-	return pst_knock_settled(txn->knock) && (txn->knock->rejects || !txn->sender);
+	return pst_knock_settled(txn->knock) && !txn->sender;
 }
 
 static enum pst_reason refused_as(const struct pst_txn *txn)
@@ -376,6 +445,8 @@ static void ask_rules(struct pst_txn *txn)
 
 void pst_txn_judge(struct pst_txn *txn)
 {
+	if (ask_about_hop(txn))
+		return;
 	add_facts(txn);
 	if (txn->conf->rules && !txn->message.header_unseen)
 		ask_rules(txn);

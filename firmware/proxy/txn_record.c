@@ -80,6 +80,7 @@ static void log_facts(const struct pst_txn *txn, struct pst_log *log)
 		enum pst_fact fact;
 		const char *name;
 	} names[] = {
+		{PST_FACT_DNS_DOWN, "dns_down"},
 		{PST_FACT_EARLY_TALK, "early_talk"},	 {PST_FACT_BARE_NEWLINE, "bare_newline"},
 		{PST_FACT_NUL, "nul"},			 {PST_FACT_LONG_LINE, "long_line"},
 		{PST_FACT_NO_HEADER, "no_header"},	 {PST_FACT_HEADER_UNSEEN, "header_unseen"},
