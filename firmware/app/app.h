@@ -48,6 +48,7 @@ int pst_app_show(const struct pst_app_args *args);
 int pst_app_sink(const struct pst_app_args *args);
 int pst_app_rules(const struct pst_app_args *args);
 int pst_app_explain(const struct pst_app_args *args);
+int pst_app_ask(const struct pst_app_args *args);
 
 /* Write to a descriptor, waiting for it where it must: for start-up and for people, never while
  * mail flows. A `%s` never gets wire bytes. */

@@ -17,7 +17,8 @@ enum {
 	FOR_SINK = 8,
 	FOR_RULES = 16,
 	FOR_EXPLAIN = 32,
-	FOR_CONFIG = FOR_RUN | FOR_CHECK | FOR_SHOW,
+	FOR_ASK = 64,
+	FOR_CONFIG = FOR_RUN | FOR_CHECK | FOR_SHOW | FOR_ASK,
 };
 
 struct command {
@@ -33,6 +34,8 @@ static const struct command commands[] = {
 	{"check", "say whether a configuration is good, and if not, why", pst_app_check, FOR_CHECK,
 	 NULL},
 	{"show", "print the effective configuration, defaults included", pst_app_show, FOR_SHOW, NULL},
+	{"ask", "what lists, DNS and SPF say of a client and a sender, and what it would score",
+	 pst_app_ask, FOR_ASK, "ADDRESS"},
 	{"rules", "say what rule files are good for, and which rules hit a message", pst_app_rules,
 	 FOR_RULES, "lint PATH | hits FILE...|-"},
 	{"explain", "the score of stored messages, rule by rule, and the verdict", pst_app_explain,
@@ -163,8 +166,8 @@ static const struct option options[] = {
 	 take_as_hits, FOR_RULES},
 	{"--client", "ADDRESS", "as if it came from there; without it the Received fields tell",
 	 take_client, FOR_EXPLAIN},
-	{"--helo", "NAME", "what the client called itself", take_helo, FOR_EXPLAIN},
-	{"--from", "ADDRESS", "the sender on the envelope", take_from, FOR_EXPLAIN},
+	{"--helo", "NAME", "what the client called itself", take_helo, FOR_EXPLAIN | FOR_ASK},
+	{"--from", "ADDRESS", "the sender on the envelope", take_from, FOR_EXPLAIN | FOR_ASK},
 	{"--to", "ADDRESS", "a recipient on the envelope", take_to, FOR_EXPLAIN},
 	{"--listen", "ADDRESS:PORT", "where to listen (127.0.0.1:2526); port 0 takes any",
 	 take_listen, FOR_SINK},
@@ -217,7 +220,7 @@ static int help(const struct command *command)
 	for (uint32_t i = 0; i < PST_COUNT(commands); i++)
 		pst_app_print(STDOUT_FILENO, "  postern %-7s %s\n", commands[i].name,
 			      commands[i].summary);
-	pst_app_print(STDOUT_FILENO, "\nrun, check, show:\n");
+	pst_app_print(STDOUT_FILENO, "\nrun, check, show, ask:\n");
 	help_options(FOR_CONFIG);
 	pst_app_print(STDOUT_FILENO, "\nrules, explain:\n");
 	help_options(FOR_RULES | FOR_EXPLAIN);

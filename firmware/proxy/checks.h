@@ -29,6 +29,7 @@ struct pst_checks {
 	struct pst_timer test_timer;
 	struct pst_task test_task;
 	bool testing;
+	bool asks_all; /* even where the outcome is known: somebody wants to read all of it */
 };
 
 uint64_t pst_checks_bound(const struct pst_proxy_conf *conf);

@@ -151,7 +151,7 @@ static void settle(struct pst_knock *knock)
 static void look(struct pst_knock_work *work)
 {
 	struct pst_knock *knock = work->knock;
-	if (pst_dnsbl_rejects(&work->dnsbl) ||
+	if ((pst_dnsbl_rejects(&work->dnsbl) && !knock->checks->asks_all) ||
 	    (pst_dnsbl_done(&work->dnsbl) && pst_rdns_done(&work->rdns)))
 		settle(knock);
 }

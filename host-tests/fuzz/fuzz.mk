@@ -11,8 +11,13 @@ FUZZ_CODE := $(sort $(wildcard firmware/base/*.c firmware/smtp/*.c firmware/mail
 # what a target needs beyond that
 FUZZ_CODE_config := $(sort $(wildcard firmware/config/*.c))
 FUZZ_CODE_rules := $(sort $(wildcard firmware/rules/*.c))
+FUZZ_CODE_rules_view := $(FUZZ_CODE_rules)
+FUZZ_CODE_spf := $(sort $(wildcard firmware/check/*.c))
+FUZZ_CODE_results := $(FUZZ_CODE_spf)
 FUZZ_FLAGS_rules = $(call system,$(DEPS_PCRE2_FLAGS))
 FUZZ_LIBS_rules = $(OUT)/libpcre2.a
+FUZZ_FLAGS_rules_view = $(FUZZ_FLAGS_rules)
+FUZZ_LIBS_rules_view = $(FUZZ_LIBS_rules)
 SECONDS ?= 60
 T ?=
 
@@ -29,7 +34,7 @@ $(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%: $(FUZZ_OUT)/%/fuzzer
 
 $(addprefix $(FUZZ_OUT)/,$(addsuffix /fuzzer,$(FUZZ_NAMES))): $(FUZZ_OUT)/%/fuzzer: host-tests/fuzz/fuzz_%.c $(FUZZ_CODE) $(FUZZ_CODE_config) \
 		$(wildcard host-tests/fuzz/*.h firmware/base/*.h firmware/smtp/*.h firmware/mail/*.h firmware/config/*.h) \
-		$(FUZZ_CODE_rules) $(wildcard firmware/rules/*.h) $(O)/auto.conf | $(OUT)/done
+		$(FUZZ_CODE_rules) $(FUZZ_CODE_spf) $(wildcard firmware/rules/*.h firmware/check/*.h) $(O)/auto.conf | $(OUT)/done
 	$(if $(Q),@echo "  FUZZ    $@")
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) $(FUZZ_FLAGS_$*) -o $@ $< $(FUZZ_CODE) $(FUZZ_CODE_$*) $(FUZZ_LIBS_$*)
