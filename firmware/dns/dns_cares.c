@@ -4,6 +4,10 @@
  * outlives a cancel or a deadline: whoever asked is gone from it, and the answer that still comes is
  * dropped (and not even looked at).
  *
+ * A question is put to c-ares from a task, not from inside `query`: c-ares may find in it that a
+ * connection is broken, and tell the fate of any question at once. It also means that no channel is
+ * closed while c-ares works on it.
+ *
  * Rejected: c-ares' own event thread (a second thread in a process of one), its query cache (bounded
  * by time only), ares_getaddrinfo (asks for both families, and sorts).
  */
@@ -45,10 +49,7 @@ struct pst_dns_cares {
 	struct channel main;
 	struct channel direct[DIRECT_MAX];
 	struct pst_cares_sockets sockets;
-	struct pending *asking; /* inside of ares_query: an answer now is too early */
-	enum pst_dns_status early;
-	bool is_early;
-	bool closing; /* nobody is told anything any more */
+	struct pst_list open; /* questions that wait for an answer */
 };
 
 /* ---- memory ---------------------------------------------------------------------------------- */
@@ -186,6 +187,8 @@ struct reading {
 	struct pst_dns_answer answer;
 	struct pst_dns_record records[PST_DNS_RECORDS_MAX];
 	struct pst_buf names;
+	bool chained;        /* by CNAMEs */
+	bool without_memory; /* a record could not be read */
 	uint8_t area[PST_DNS_RECORDS_MAX * (PST_DNS_NAME_MAX + 1)];
 };
 
@@ -211,6 +214,8 @@ static void put_text(struct reading *reading, struct pst_dns_record *record, con
 	size_t len = 0;
 	const uint8_t *at = ares_dns_rr_get_bin(rr, ARES_RR_TXT_DATA, &len);
 
+	if (!at)
+		reading->without_memory = true; /* the strings are joined in memory of their own */
 	if (len > PST_DNS_TEXT_MAX) {
 		len = PST_DNS_TEXT_MAX;
 		reading->answer.cut = true;
@@ -286,6 +291,7 @@ static const char *end_of_chain(struct reading *reading, const ares_dns_record_t
 			reading->answer.ttl_s =
 				PST_MIN(reading->answer.ttl_s, ares_dns_rr_get_ttl(rr));
 			moved = true;
+			reading->chained = true;
 		}
 	}
 	return name;
@@ -318,11 +324,14 @@ static void read_answer(struct reading *reading, enum pst_dns_type type,
 		reading->answer.ttl_s = PST_MIN(reading->answer.ttl_s, ares_dns_rr_get_ttl(rr));
 		put_record(reading, type, rr);
 	}
-	reading->answer.status = reading->answer.record_count ? PST_DNS_OK : PST_DNS_NODATA;
+	reading->answer.status = reading->without_memory	? PST_DNS_OURS
+				 : reading->answer.record_count ? PST_DNS_OK
+								: PST_DNS_NODATA;
+	if (reading->answer.status != PST_DNS_OK)
+		reading->answer.record_count = 0;
 }
 
-/* RFC 2308 section 5: the SOA's TTL or its MINIMUM, whichever is less. */
-static uint32_t negative_ttl_s(const ares_dns_record_t *record)
+static const ares_dns_rr_t *find_authority(const ares_dns_record_t *record, ares_dns_rec_type_t type)
 {
 	size_t count = record ? ares_dns_record_rr_cnt(record, ARES_SECTION_AUTHORITY) : 0;
 
@@ -330,17 +339,39 @@ static uint32_t negative_ttl_s(const ares_dns_record_t *record)
 		const ares_dns_rr_t *rr =
 			ares_dns_record_rr_get_const(record, ARES_SECTION_AUTHORITY, i);
 
-		if (ares_dns_rr_get_type(rr) == ARES_REC_TYPE_SOA)
-			return PST_MIN(ares_dns_rr_get_ttl(rr),
-				       ares_dns_rr_get_u32(rr, ARES_RR_SOA_MINIMUM));
+		if (ares_dns_rr_get_type(rr) == type)
+			return rr;
 	}
-	return 0;
+	return NULL;
+}
+
+/* RFC 2308 section 5: the SOA's TTL or its MINIMUM, whichever is less. */
+static uint32_t negative_ttl_s(const ares_dns_record_t *record)
+{
+	const ares_dns_rr_t *soa = find_authority(record, ARES_REC_TYPE_SOA);
+
+	return soa ? PST_MIN(ares_dns_rr_get_ttl(soa), ares_dns_rr_get_u32(soa, ARES_RR_SOA_MINIMUM))
+		   : 0;
+}
+
+/* An empty answer that names other servers is no word about the name (RFC 2308 section 2.2), nor is
+ * a CNAME out of the zone of whoever was asked without recursion. A forwarder's cache, on the other
+ * hand, may well leave out the SOA. */
+static bool knows_nothing(const struct reading *reading, const ares_dns_record_t *record, bool direct)
+{
+	if (find_authority(record, ARES_REC_TYPE_SOA))
+		return false;
+	if (reading->chained)
+		return direct;
+	return record && !(ares_dns_record_get_flags(record) & ARES_FLAG_AA) &&
+	       find_authority(record, ARES_REC_TYPE_NS);
 }
 
 static void close_query(struct pst_dns_cares *cares, struct pst_dns_query *query)
 {
 	query->open = false;
 	query->impl = NULL;
+	pst_list_remove(&query->node);
 	pst_timer_cancel(cares->env.loop, &query->timer);
 	pst_loop_forget(&query->task);
 }
@@ -357,23 +388,23 @@ static void on_cares(void *data, ares_status_t status, size_t timeouts,
 
 	(void)timeouts;
 	channel->pending_count--;
-	if (cares->asking == pending) {
-		cares->is_early = true;
-		cares->early = status == ARES_SUCCESS ? PST_DNS_SERVFAIL : status_of(status);
-		return; /* whoever asks is told later, and frees it */
-	}
 	pst_pool_put(&cares->pendings, pending);
-	if (!query || cares->closing)
+	if (!query)
 		return;
 	close_query(cares, query);
 	reading.answer = (struct pst_dns_answer){.status = status_of(status),
 						 .records = reading.records};
+	reading.chained = false;
+	reading.without_memory = false;
 	pst_buf_init(&reading.names, reading.area, sizeof(reading.area));
 	if (reading.answer.status == PST_DNS_OK)
 		read_answer(&reading, type, record);
+	if (reading.answer.status == PST_DNS_NODATA &&
+	    knows_nothing(&reading, record, channel != &cares->main))
+		reading.answer.status = PST_DNS_SERVFAIL;
 	if (reading.answer.status == PST_DNS_NODATA || reading.answer.status == PST_DNS_NXDOMAIN)
 		reading.answer.ttl_s = negative_ttl_s(record);
-	if (reading.answer.ttl_s == UINT32_MAX)
+	else if (reading.answer.status != PST_DNS_OK)
 		reading.answer.ttl_s = 0;
 	query->on_answer(query, &reading.answer);
 }
@@ -470,12 +501,14 @@ static bool same_servers(const struct pst_dns_servers *a, const struct pst_dns_s
 }
 
 /* The channel to these servers: one that is open, or else the one that was not used for longest.
- *  ret NULL: all of them are busy, or there is no memory */
+ *  ret NULL: none is named, all channels are busy, or there is no memory */
 static struct channel *direct_channel(struct pst_dns_cares *cares,
 				      const struct pst_dns_servers *servers)
 {
 	struct channel *oldest = NULL;
 
+	if (servers->count == 0)
+		return NULL; /* c-ares would ask the system's resolvers */
 	for (uint32_t i = 0; i < DIRECT_MAX; i++) {
 		struct channel *channel = &cares->direct[i];
 
@@ -501,49 +534,23 @@ static struct pst_dns_cares *cares_of(struct pst_dns *dns)
 	return PST_CONTAINER(dns, struct pst_dns_cares, dns);
 }
 
-/* An answer that is known at once still comes later. The status waits in the task's place. */
-static void tell_status(struct pst_dns_query *query, enum pst_dns_status status)
+/* Nobody waits for the question's answer any more. */
+static void take_back(struct pst_dns_cares *cares, struct pst_dns_query *query)
 {
-	struct pst_dns_answer answer = {.status = status};
-
-	query->on_answer(query, &answer);
-}
-
-static void on_early_task(struct pst_task *task)
-{
-	struct pst_dns_query *query = PST_CONTAINER(task, struct pst_dns_query, task);
-	struct pst_dns_cares *cares = query->impl;
-
+	/* While its task is queued, nothing is pending. */
+	if (!pst_node_linked(&query->task.node))
+		((struct pending *)query->impl)->query = NULL;
 	close_query(cares, query);
-	tell_status(query, PST_DNS_OURS);
-}
-
-static void on_early_servfail_task(struct pst_task *task)
-{
-	struct pst_dns_query *query = PST_CONTAINER(task, struct pst_dns_query, task);
-	struct pst_dns_cares *cares = query->impl;
-
-	close_query(cares, query);
-	tell_status(query, PST_DNS_SERVFAIL);
-}
-
-static void answer_later(struct pst_dns_cares *cares, struct pst_dns_query *query,
-			 enum pst_dns_status status)
-{
-	query->impl = cares;
-	query->task.on_run = status == PST_DNS_OURS ? on_early_task : on_early_servfail_task;
-	pst_loop_resume(cares->env.loop, &query->task);
 }
 
 static void on_query_due(struct pst_timer *timer)
 {
 	struct pst_dns_query *query = PST_CONTAINER(timer, struct pst_dns_query, timer);
-	struct pending *pending = query->impl;
-	struct pst_dns_cares *cares = pending->channel->cares;
+	struct pst_dns_cares *cares = ((struct pending *)query->impl)->channel->cares;
+	struct pst_dns_answer answer = {.status = PST_DNS_TIMEOUT};
 
-	pending->query = NULL;
-	close_query(cares, query);
-	tell_status(query, PST_DNS_TIMEOUT);
+	take_back(cares, query);
+	query->on_answer(query, &answer);
 }
 
 #define NAME_TEXT_SIZE (4 * PST_DNS_NAME_MAX + 1)
@@ -568,53 +575,51 @@ static bool name_text(struct pst_span name, char *out)
 	return true;
 }
 
-static void cares_query(struct pst_dns *dns, struct pst_dns_query *query)
+static void on_ask(struct pst_task *task)
 {
-	struct pst_dns_cares *cares = cares_of(dns);
+	struct pst_dns_query *query = PST_CONTAINER(task, struct pst_dns_query, task);
+	struct pst_dns_cares *cares = query->impl;
+	struct pst_dns_answer not_asked = {.status = PST_DNS_OURS};
 	struct channel *channel = &cares->main;
-	struct pending *pending;
+	struct pending *pending = NULL;
 	char name[NAME_TEXT_SIZE];
 
-	PST_BUG_ON(query->open);
-	query->open = true;
-	query->impl = NULL;
-	query->timer.on_due = on_query_due;
 	if (query->servers)
 		channel = direct_channel(cares, query->servers);
-	pending = channel && name_text(query->name, name) ? pst_pool_get_zeroed(&cares->pendings)
-							  : NULL;
+	if (channel && name_text(query->name, name))
+		pending = pst_pool_get_zeroed(&cares->pendings);
 	if (!pending) {
-		answer_later(cares, query, PST_DNS_OURS);
+		close_query(cares, query);
+		query->on_answer(query, &not_asked);
 		return;
 	}
 	*pending = (struct pending){.channel = channel, .query = query, .type = query->type};
-	channel->pending_count++;
-	channel->used_turn = cares->env.loop->turn_count;
-	cares->asking = pending;
-	cares->is_early = false;
-	(void)ares_query_dnsrec(channel->ares, name, ARES_CLASS_IN,
-				(ares_dns_rec_type_t)query->type, on_cares, pending, NULL);
-	cares->asking = NULL;
-	rearm(channel);
-	if (cares->is_early) {
-		pst_pool_put(&cares->pendings, pending);
-		answer_later(cares, query, cares->early);
-		return;
-	}
 	query->impl = pending;
 	pst_timer_set(cares->env.loop, &query->timer, query->deadline_ms);
+	channel->pending_count++;
+	channel->used_turn = cares->env.loop->turn_count;
+	(void)ares_query_dnsrec(channel->ares, name, ARES_CLASS_IN,
+				(ares_dns_rec_type_t)query->type, on_cares, pending, NULL);
+	rearm(channel);
+}
+
+static void cares_query(struct pst_dns *dns, struct pst_dns_query *query)
+{
+	struct pst_dns_cares *cares = cares_of(dns);
+
+	PST_BUG_ON(query->open);
+	query->open = true;
+	query->impl = cares;
+	query->timer.on_due = on_query_due;
+	query->task.on_run = on_ask;
+	pst_list_append(&cares->open, &query->node);
+	pst_loop_resume(cares->env.loop, &query->task);
 }
 
 static void cares_cancel(struct pst_dns *dns, struct pst_dns_query *query)
 {
-	struct pst_dns_cares *cares = cares_of(dns);
-
-	if (!query->open)
-		return;
-	/* While its task is queued the answer is known, and nothing is pending. */
-	if (!pst_node_linked(&query->task.node))
-		((struct pending *)query->impl)->query = NULL;
-	close_query(cares, query);
+	if (query->open)
+		take_back(cares_of(dns), query);
 }
 
 static const struct pst_dns_ops ops = {.query = cares_query, .cancel = cares_cancel};
@@ -637,6 +642,7 @@ int pst_dns_cares_new(const struct pst_dns_cares_env *env, const struct pst_dns_
 	account.bytes_max = library_bound(env->query_count_max);
 	cares->dns.ops = &ops;
 	cares->env = *env;
+	pst_list_init(&cares->open);
 	cares->sockets.net = env->net;
 	cares->sockets.dgrams = env->dgrams;
 	cares->sockets.on_ready = on_ready;
@@ -665,8 +671,10 @@ int pst_dns_cares_new(const struct pst_dns_cares_env *env, const struct pst_dns_
 void pst_dns_cares_free(struct pst_dns_cares *cares)
 {
 	struct pst_mem *mem = cares->env.mem;
+	struct pst_node *node;
 
-	cares->closing = true;
+	while ((node = pst_list_first(&cares->open)))
+		take_back(cares, PST_CONTAINER(node, struct pst_dns_query, node));
 	close_channel(&cares->main);
 	for (uint32_t i = 0; i < DIRECT_MAX; i++)
 		close_channel(&cares->direct[i]);
@@ -681,12 +689,28 @@ struct pst_dns *pst_dns_cares_seam(struct pst_dns_cares *cares)
 	return &cares->dns;
 }
 
+/* ares_reinit would not read the system's resolvers any more once others were set, so a channel that
+ * never had others is opened to ask it for them. */
+static int set_system_servers(struct pst_dns_cares *cares)
+{
+	struct channel fresh = {0};
+	int ret = open_channel(cares, &fresh, true, NULL, 0);
+	char *servers;
+
+	if (ret < 0)
+		return ret;
+	servers = ares_get_servers_csv(fresh.ares);
+	ret = servers && ares_set_servers_ports_csv(cares->main.ares, servers) == ARES_SUCCESS
+		      ? 0
+		      : -PST_E_NOMEM;
+	ares_free_string(servers);
+	close_channel(&fresh);
+	return ret;
+}
+
 int pst_dns_cares_reload(struct pst_dns_cares *cares, const struct pst_dns_conf *conf)
 {
-	int ret;
-
 	if (conf->resolver_count > 0)
 		return set_servers(&cares->main, conf->resolvers, conf->resolver_count);
-	ret = ares_reinit(cares->main.ares);
-	return ret == ARES_SUCCESS ? 0 : -PST_E_NOMEM;
+	return set_system_servers(cares);
 }
