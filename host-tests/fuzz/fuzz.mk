@@ -18,6 +18,9 @@ FUZZ_FLAGS_rules = $(call system,$(DEPS_PCRE2_FLAGS))
 FUZZ_LIBS_rules = $(OUT)/libpcre2.a
 FUZZ_FLAGS_rules_view = $(FUZZ_FLAGS_rules)
 FUZZ_LIBS_rules_view = $(FUZZ_LIBS_rules)
+FUZZ_CODE_dns_answer := $(sort $(wildcard firmware/dns/*.c)) firmware/loop/loop.c host-tests/support/poller_sim.c
+FUZZ_FLAGS_dns_answer = $(call system,$(DEPS_CARES_FLAGS))
+FUZZ_LIBS_dns_answer = $(OUT)/libcares.a
 SECONDS ?= 60
 T ?=
 
@@ -34,7 +37,8 @@ $(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%: $(FUZZ_OUT)/%/fuzzer
 
 $(addprefix $(FUZZ_OUT)/,$(addsuffix /fuzzer,$(FUZZ_NAMES))): $(FUZZ_OUT)/%/fuzzer: host-tests/fuzz/fuzz_%.c $(FUZZ_CODE) $(FUZZ_CODE_config) \
 		$(wildcard host-tests/fuzz/*.h firmware/base/*.h firmware/smtp/*.h firmware/mail/*.h firmware/config/*.h) \
-		$(FUZZ_CODE_rules) $(FUZZ_CODE_spf) $(wildcard firmware/rules/*.h firmware/check/*.h) $(O)/auto.conf | $(OUT)/done
+		$(FUZZ_CODE_rules) $(FUZZ_CODE_spf) $(FUZZ_CODE_dns_answer) \
+		$(wildcard firmware/rules/*.h firmware/check/*.h firmware/dns/*.h) $(O)/auto.conf | $(OUT)/done
 	$(if $(Q),@echo "  FUZZ    $@")
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) $(FUZZ_FLAGS_$*) -o $@ $< $(FUZZ_CODE) $(FUZZ_CODE_$*) $(FUZZ_LIBS_$*)
