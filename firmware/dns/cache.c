@@ -12,6 +12,7 @@ struct pst_dns_cache_entry {
 	uint32_t size; /* of the block */
 	struct pst_dns_answer answer;
 	enum pst_dns_type type;
+	bool direct;
 	uint8_t name_len;
 	uint8_t name[PST_DNS_NAME_MAX];
 	struct pst_dns_record records[];
@@ -33,16 +34,17 @@ static struct pst_dns_cache *cache_of(struct pst_dns *dns)
 	return PST_CONTAINER(dns, struct pst_dns_cache, dns);
 }
 
-static uint64_t hash_of(const struct pst_dns_cache *cache, struct pst_span name,
-			enum pst_dns_type type)
+static uint64_t hash_of(const struct pst_dns_cache *cache, const struct pst_dns_query *query)
 {
-	uint8_t key[PST_DNS_NAME_MAX + 1];
+	uint8_t key[PST_DNS_NAME_MAX + 2];
+	uint32_t len = query->name.len;
 
-	PST_BUG_ON(name.len > PST_DNS_NAME_MAX);
-	for (uint32_t i = 0; i < name.len; i++)
-		key[i] = pst_lower(name.at[i]);
-	key[name.len] = (uint8_t)type;
-	return pst_hash(&cache->key, (struct pst_span){key, name.len + 1});
+	PST_BUG_ON(len > PST_DNS_NAME_MAX);
+	for (uint32_t i = 0; i < len; i++)
+		key[i] = pst_lower(query->name.at[i]);
+	key[len] = (uint8_t)query->type;
+	key[len + 1] = query->servers != NULL;
+	return pst_hash(&cache->key, (struct pst_span){key, len + 2});
 }
 
 /* ---- entries --------------------------------------------------------------------------------- */
@@ -59,14 +61,19 @@ static void drop_entry(struct pst_dns_cache *cache, struct pst_dns_cache_entry *
 	pst_mem_free(cache->mem, entry, entry->size);
 }
 
-static struct pst_dns_cache_entry *find_entry(struct pst_dns_cache *cache, struct pst_span name,
-					      enum pst_dns_type type)
+static bool is_for(const struct pst_dns_cache_entry *entry, const struct pst_dns_query *query)
 {
-	uint64_t hash = hash_of(cache, name, type);
+	return entry->type == query->type && entry->direct == (query->servers != NULL) &&
+	       pst_span_eq_nocase((struct pst_span){entry->name, entry->name_len}, query->name);
+}
+
+static struct pst_dns_cache_entry *find_entry(struct pst_dns_cache *cache,
+					      const struct pst_dns_query *query)
+{
+	uint64_t hash = hash_of(cache, query);
 	struct pst_dns_cache_entry *entry = cache->buckets[hash % PST_DNS_BUCKETS];
 
-	while (entry && !(entry->hash == hash && entry->type == type &&
-			  pst_span_eq_nocase((struct pst_span){entry->name, entry->name_len}, name)))
+	while (entry && !(entry->hash == hash && is_for(entry, query)))
 		entry = entry->next;
 	if (entry && entry->due_ms <= cache->loop->now_ms) {
 		drop_entry(cache, entry);
@@ -107,10 +114,10 @@ static void fill_entry(struct pst_dns_cache_entry *entry, const struct pst_dns_a
 }
 
 /* What cannot be kept is asked again. */
-static void keep(struct pst_dns_cache *cache, struct pst_span name, enum pst_dns_type type,
+static void keep(struct pst_dns_cache *cache, const struct pst_dns_query *query,
 		 const struct pst_dns_answer *answer)
 {
-	struct pst_dns_cache_entry *entry = find_entry(cache, name, type);
+	struct pst_dns_cache_entry *entry = find_entry(cache, query);
 	uint64_t size = sizeof(*entry) + answer->record_count * sizeof(struct pst_dns_record);
 	struct pst_node *oldest;
 
@@ -120,17 +127,20 @@ static void keep(struct pst_dns_cache *cache, struct pst_span name, enum pst_dns
 		size += answer->records[i].data.len;
 	if (size > cache->bytes_max / 4 || answer->status == PST_DNS_OURS)
 		return;
-	while (cache->bytes + size > cache->bytes_max && (oldest = pst_list_first(&cache->used)))
+	while (cache->bytes + size > cache->bytes_max && (oldest = pst_list_first(&cache->used))) {
 		drop_entry(cache, PST_CONTAINER(oldest, struct pst_dns_cache_entry, node));
+		cache->counts.evicted++;
+	}
 	entry = pst_mem_alloc(cache->mem, size);
 	if (!entry)
 		return;
 	entry->size = (uint32_t)size;
-	entry->hash = hash_of(cache, name, type);
+	entry->hash = hash_of(cache, query);
 	entry->due_ms = cache->loop->now_ms + keep_ms(answer);
-	entry->type = type;
-	entry->name_len = (uint8_t)name.len;
-	memcpy(entry->name, name.at, name.len);
+	entry->type = query->type;
+	entry->direct = query->servers != NULL;
+	entry->name_len = (uint8_t)query->name.len;
+	memcpy(entry->name, query->name.at, query->name.len);
 	fill_entry(entry, answer);
 	entry->next = cache->buckets[entry->hash % PST_DNS_BUCKETS];
 	cache->buckets[entry->hash % PST_DNS_BUCKETS] = entry;
@@ -177,7 +187,7 @@ static void on_below(struct pst_dns_query *query, const struct pst_dns_answer *a
 	land(flight);
 	if (!pst_dns_is_definite(answer->status))
 		cache->counts.trouble++;
-	keep(cache, query->name, query->type, answer);
+	keep(cache, query, answer);
 	while ((node = pst_list_pop(&flight->waiting)))
 		tell(cache, PST_CONTAINER(node, struct pst_dns_query, node), answer);
 	pst_pool_put(&cache->flights, flight);
@@ -186,7 +196,7 @@ static void on_below(struct pst_dns_query *query, const struct pst_dns_answer *a
 static struct pst_dns_cache_flight *find_flight(struct pst_dns_cache *cache,
 						const struct pst_dns_query *query)
 {
-	uint64_t hash = hash_of(cache, query->name, query->type);
+	uint64_t hash = hash_of(cache, query);
 	struct pst_dns_cache_flight *flight = cache->under_way[hash % PST_DNS_BUCKETS];
 
 	while (flight && !(flight->hash == hash && flight->query.type == query->type &&
@@ -205,7 +215,7 @@ static struct pst_dns_cache_flight *take_off(struct pst_dns_cache *cache,
 		return NULL;
 	flight->cache = cache;
 	pst_list_init(&flight->waiting);
-	flight->hash = hash_of(cache, query->name, query->type);
+	flight->hash = hash_of(cache, query);
 	memcpy(flight->name, query->name.at, query->name.len);
 	flight->query = (struct pst_dns_query){
 		.on_answer = on_below,
@@ -263,7 +273,7 @@ static void on_task(struct pst_task *task)
 		tell(cache, query, &no_name);
 		return;
 	}
-	entry = find_entry(cache, query->name, query->type);
+	entry = find_entry(cache, query);
 	if (!entry) {
 		wait_for(cache, query);
 		return;

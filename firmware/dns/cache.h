@@ -4,8 +4,8 @@
  * followed: what has expired is not served.
  * Concept: an answer that says what there is, or that there is nothing, is kept for its TTL, but at
  * least 60 s and at most an hour. Trouble is kept for a few seconds, so that a dead server is not
- * asked by every session at once. Equal questions under way are asked once. Whether
- * the resolvers or a zone's own servers answered makes no difference to what is kept.
+ * asked by every session at once. Equal questions under way are asked once. What the resolvers say
+ * and what a zone's own servers say is kept apart: the latter are asked where the former may lie.
  * Memory: entries come from the given pst_mem, `bytes_max` in all; the one not used for longest
  * goes first. Questions under way come from a pool.
  */
@@ -27,6 +27,7 @@ struct pst_dns_counts {
 	uint64_t hits;   /* answered from it */
 	uint64_t merged; /* another one was under way */
 	uint64_t trouble; /* answers that said nothing */
+	uint64_t evicted; /* entries that went before their time, for want of room */
 };
 
 struct pst_dns_cache {
@@ -35,7 +36,7 @@ struct pst_dns_cache {
 	struct pst_loop *loop;
 	struct pst_mem *mem;
 	struct pst_hash_key key;
-	struct pst_pool flights;
+	struct pst_pool flights; /* its peak_count: questions under way at most so far */
 	struct pst_list used; /* entries, the last used ones at the end */
 	struct pst_dns_cache_entry *buckets[PST_DNS_BUCKETS];
 	struct pst_dns_cache_flight *under_way[PST_DNS_BUCKETS];

@@ -321,6 +321,28 @@ static void stays_within_its_bytes(void **state)
 	pass(b, 10);
 	assert_true(b->asked[0].cached);
 	assert_false(b->asked[1].cached);
+	assert_true(b->cache.counts.evicted > 150 && b->cache.counts.evicted <= 201);
+	assert_int_equal(b->cache.counts.hits, 1);
+}
+
+static void keeps_own_servers_answers_apart(void **state)
+{
+	static const struct pst_dns_servers own = {.count = 1};
+	struct bench *b = &the_bench;
+
+	(void)state;
+	for (uint32_t round = 0; round < 2; round++) {
+		struct asked *direct = prepare(b, 1, "a.test", PST_DNS_A, 1000);
+
+		direct->query.servers = &own;
+		ask(b, 0, "a.test", PST_DNS_A);
+		pass(b, 10);
+		pst_dns_query(b->dns, &direct->query);
+		pass(b, 10);
+		assert_int_equal(b->asked[0].cached, round == 1);
+		assert_int_equal(direct->cached, round == 1);
+		assert_int_equal(b->zone.query_count, 2);
+	}
 }
 
 static void too_many_under_way(void **state)
@@ -373,6 +395,7 @@ int main(void)
 		OVER(keeps_by_ttl, true),   OVER(asks_once, true),
 		OVER(waits_each_for_itself, true), OVER(stays_within_its_bytes, true),
 		OVER(too_many_under_way, true),    OVER(without_memory, true),
+		OVER(keeps_own_servers_answers_apart, true),
 	};
 
 	return cmocka_run_group_tests_name("dns, scripted", scripted, NULL, NULL) +
