@@ -20,6 +20,8 @@
 #include "dns/sockets_cares.h"
 
 #define DIRECT_MAX 4        /* channels to zones' own servers that are kept */
+#define DIRECT_SHARE 8      /* the part of all questions that a zone's own servers get at most: c-ares goes
+			     * on about a silent one for half a minute, whoever still waits */
 #define CNAMES_MAX 16       /* followed in an answer */
 #define PORT_QUERIES_MAX 64 /* of one UDP port, then another one is taken */
 #define QUERY_BYTES 6144    /* what c-ares keeps of one question and its answer, measured 3.1 KiB */
@@ -575,6 +577,14 @@ static bool name_text(struct pst_span name, char *out)
 	return true;
 }
 
+static bool has_room(const struct channel *channel)
+{
+	const struct pst_dns_cares *cares = channel->cares;
+
+	return channel == &cares->main ||
+	       channel->pending_count < PST_MAX(1, cares->env.query_count_max / DIRECT_SHARE);
+}
+
 static void on_ask(struct pst_task *task)
 {
 	struct pst_dns_query *query = PST_CONTAINER(task, struct pst_dns_query, task);
@@ -586,7 +596,7 @@ static void on_ask(struct pst_task *task)
 
 	if (query->servers)
 		channel = direct_channel(cares, query->servers);
-	if (channel && name_text(query->name, name))
+	if (channel && has_room(channel) && name_text(query->name, name))
 		pending = pst_pool_get_zeroed(&cares->pendings);
 	if (!pending) {
 		close_query(cares, query);

@@ -359,6 +359,21 @@ static void too_many_channels(void **state)
 		assert_int_equal(bench.asked[i].status, i < 4 ? PST_DNS_TIMEOUT : PST_DNS_OURS);
 }
 
+/* Silent servers of one zone do not cost the others their questions. */
+static void a_share_for_each_zone(void **state)
+{
+	(void)state;
+	ask(prepare(0, "silent.test", &bench.own[1]));
+	ask(prepare(1, "silent.test", &bench.own[1]));
+	ask(prepare(2, "a.test", &bench.own[2]));
+	ask(prepare(3, "a.test", NULL));
+	run(2 * WAIT_MS);
+	assert_int_equal(bench.asked[0].status, PST_DNS_TIMEOUT);
+	assert_int_equal(bench.asked[1].status, PST_DNS_OURS);
+	assert_int_equal(bench.asked[2].status, PST_DNS_OK);
+	assert_int_equal(bench.asked[3].status, PST_DNS_OK);
+}
+
 static void too_many_questions(void **state)
 {
 	(void)state;
@@ -421,6 +436,25 @@ static void other_resolvers(void **state)
 	assert_int_equal(bench.servers[1].asked_count, 1);
 }
 
+/* Whichever request fails, the question is answered, and never with "there is no such thing". */
+static void without_memory(void **state)
+{
+	uint64_t requests = 1;
+
+	(void)state;
+	for (uint64_t n = 1; n <= requests + 1; n++) {
+		struct asked *asked;
+
+		(void)close_bench(state);
+		(void)open_bench(state);
+		pst_alloc_fail_at(&bench.alloc, n, false);
+		asked = ask_and_run("a.test", &bench.own[0]);
+		assert_true(asked->status == PST_DNS_OK || !pst_dns_is_definite(asked->status));
+		requests = bench.alloc.request_count;
+	}
+	assert_int_equal(bench.asked[0].status, PST_DNS_OK);
+}
+
 int main(void)
 {
 #define ON_BENCH(test) cmocka_unit_test_setup_teardown(test, open_bench, close_bench)
@@ -430,10 +464,12 @@ int main(void)
 		ON_BENCH(channels_change_inside_answers),
 		ON_BENCH(the_answering_channel_is_the_oldest),
 		ON_BENCH(too_many_channels),
+		ON_BENCH(a_share_for_each_zone),
 		ON_BENCH(too_many_questions),
 		ON_BENCH(cancelled),
 		ON_BENCH(freed_with_questions_open),
 		ON_BENCH(other_resolvers),
+		ON_BENCH(without_memory),
 	};
 
 	return cmocka_run_group_tests_name("dns, c-ares", tests, NULL, NULL);
