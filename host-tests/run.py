@@ -204,10 +204,13 @@ def suite_conformance(options):
     folders = options.suites
     if not folders:
         beside = os.path.join(os.path.dirname(TOP), 'shared', 'suites')
-        if not os.path.isdir(beside):
-            say('no foreign suites: ../shared/suites is not there; SUITES=DIR names another place')
-            return count
-        folders = [beside]
+        folders = [beside] if os.path.isdir(beside) else []
+    if not options.kinds or 'rules' in options.kinds.split(','):
+        count.add(run_script([PYTHON, 'host-tests/conformance/default_rules.py', '--postern', OUT + '/postern',
+                              '--out', OUT, *(word for folder in folders[:1] for word in ('--suites', folder))]))
+    if not folders:
+        say('no foreign suites: ../shared/suites is not there; SUITES=DIR names another place')
+        return count
     arguments = [word for folder in folders for word in ('--suites', folder)]
     if options.kinds:
         arguments += ['--only', options.kinds]
