@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 
 import gauge
@@ -228,6 +229,37 @@ def send(rig, target, sink, count, concurrent, message):
     if got != count:
         raise Broken('%s: %d messages sent, %d inside' % (target.name, count, got))
     return result
+
+
+def unpack(archive, folder):
+    """The files of an archive, without its folders."""
+    os.makedirs(folder, exist_ok=True)
+    with tarfile.open(archive) as tar:
+        for member in tar.getmembers():
+            if member.isfile():
+                with open(os.path.join(folder, os.path.basename(member.name)), 'wb') as out:
+                    out.write(tar.extractfile(member).read())
+
+
+def hits_cpu_us(rig, rules, message, count):
+    """CPU time of one life of `postern rules hits` over so many copies of a message."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([rig.postern, 'rules', 'hits', '--rules', rules, '-'], input=(message + '\n').encode() * count,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=300)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode or done.stdout.count(b'\n') < count:
+        raise Broken('postern rules hits: ' + done.stderr.decode(errors='replace')[-500:])
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e6
+
+
+def lint_memory(rig, rules):
+    """What `postern rules lint` says of the memory of a set, in KiB."""
+    done = subprocess.run([rig.postern, 'rules', 'lint', rules], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors='replace', check=False, timeout=60)
+    said = re.search(r'^memory: (\d+) KiB and (\d+) KiB of machine code; (\d+) KiB', done.stdout, re.M)
+    if not said:
+        raise Broken('postern rules lint: ' + done.stdout[-500:])
+    return dict(zip(('set_kib', 'jit_kib', 'run_kib'), map(int, said.groups())))
 
 
 def numbered_recipient(number):

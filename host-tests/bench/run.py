@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Postern beside HAProxy, and what it costs in system calls, instructions and memory.
 
-    run.py --postern BIN [--out DIR] [--only load,calls,instructions,memory,count]
+    run.py --postern BIN [--out DIR] [--only load,calls,instructions,rules,memory,count]
            [--rounds N] [--quick]
 
 Prints one table, leaves the figures in DIR/bench.json (default: build/bench), and exits with 1 if a
@@ -34,6 +34,12 @@ LIMIT_CPU_RATIO = 1.5
 LIMIT_CALLS = 30
 LIMIT_IDLE_KIB = 4096
 LIMIT_SESSION_KIB = 4.0
+# A hundredth of what SpamAssassin's daemon needs for the same rules and a message like ours, local tests alone:
+# 80 to 180 ms on machines like this, so of the lower.
+LIMIT_STOCK_US = 800
+LIMIT_OWN_RATIO = 0.7          # our rules, to the CPU of one message through HAProxy
+LIMIT_STOCK_KIB = 6 * 1024     # what the stock rules add to the private memory
+LIMIT_STOCK_INTERPRETED_KIB = 3 * 1024
 
 
 class Plan:
@@ -45,6 +51,7 @@ class Plan:
         self.load = {'4k': 300, '100k': 100} if quick else {'4k': 3000, '100k': 800}
         self.calls = (100, 400) if quick else (200, 1700)
         self.instructions = (20, 80) if quick else (100, 600)
+        self.rules = (100, 400) if quick else (200, 2200)
         self.sessions = 1000
         self.messages = 1000 if quick else 20000
         self.messages_concurrent = 100
@@ -54,6 +61,7 @@ class Bench:
     def __init__(self, options):
         self.plan = Plan(options.quick, options.rounds)
         self.postern = options.postern
+        self.suites = options.suites
         self.out = options.out
         self.directory = os.path.join(options.out, 'work')
         self.results = {'machine': machine(), 'rounds': self.plan.rounds, 'quick': options.quick}
@@ -173,6 +181,56 @@ class Bench:
                 progress('instructions', len(result), len(SIZES) * len(makers))
         self.results['instructions'] = result
 
+    # --- rules ------------------------------------------------------------------------------------
+
+    def rules(self):
+        """What rules cost a message, and what they hold in memory."""
+        sets = {'own': os.path.join(ROOT, 'rules')}
+        archive = os.path.join(self.suites, 'rules', 'sa-stock-rules.tar.xz')
+        if os.path.exists(archive):
+            sets['stock'] = os.path.join(self.directory, 'stock')
+            rigs.unpack(archive, sets['stock'])
+        else:
+            self.troubles.append('SKIPPED the stock rules: no %s; --suites names another place' % archive)
+        rig, result = self.rig(), {}
+        few, many = self.plan.rules
+        try:
+            sink = rigs.Sink(rig)
+            message = rig.file('rules.eml')
+            with open(message, 'wb') as out:
+                out.write(rigs.text_message(4096).encode())
+            idle = {}
+            for name, path in {'none': None, **sets}.items():
+                lines = ['rules "%s"' % path] if path else []
+                target = rigs.postern(rig, sink, lines=lines)
+                time.sleep(0.5)
+                idle[name] = gauge.memory(target.pid)['private_kib']
+                target.stop()
+            for name, path in sets.items():
+                rounds = []
+                for _ in range(self.plan.rounds):
+                    spent = [rigs.hits_cpu_us(rig, path, message, count) for count in (few, many)]
+                    rounds.append((spent[1] - spent[0]) / (many - few))
+                result[name] = {'cpu_us': statistics.median(rounds), 'cpu_us_least': min(rounds),
+                                'idle_kib': idle[name], 'added_kib': idle[name] - idle['none'],
+                                **rigs.lint_memory(rig, path)}
+                progress('rules', len(result), len(sets))
+        finally:
+            rig.close()
+        self.results['rules'] = result
+        load = self.results.get('load')
+        if load and not self.plan.quick:
+            self.limit('CPU of our rules, to a message through haproxy-1',
+                       result['own']['cpu_us'] / load['haproxy-1']['4k']['cpu_us'], LIMIT_OWN_RATIO)
+        self.limit('private memory without a client, with our rules', result['own']['idle_kib'], LIMIT_IDLE_KIB,
+                   'KiB')
+        if 'stock' in result:
+            if not self.plan.quick:
+                self.limit('CPU of all stock header rules', result['stock']['cpu_us'], LIMIT_STOCK_US, 'us')
+            self.limit('private memory of the stock rules', result['stock']['added_kib'], LIMIT_STOCK_KIB, 'KiB')
+            self.limit('of it without machine code', result['stock']['added_kib'] - result['stock']['jit_kib'],
+                       LIMIT_STOCK_INTERPRETED_KIB, 'KiB')
+
     # --- memory -----------------------------------------------------------------------------------
 
     def memory(self):
@@ -251,7 +309,7 @@ class Bench:
         return 1 if missed or self.troubles else 0
 
 
-PARTS = ('load', 'calls', 'instructions', 'memory', 'count')
+PARTS = ('load', 'calls', 'instructions', 'rules', 'memory', 'count')
 MAKERS = {
     'haproxy-1': lambda rig, sink, prefix, traced: rigs.haproxy(rig, sink, 1, prefix, traced),
     'postern': rigs.postern,
@@ -289,6 +347,8 @@ def main():
     parser.add_argument('--postern', required=True, help='the binary')
     parser.add_argument('--out', default=os.path.join(ROOT, 'build', 'bench'),
                         help='for bench.json and scratch files (default: build/bench)')
+    parser.add_argument('--suites', default=os.path.join(os.path.dirname(ROOT), 'shared', 'suites'),
+                        help='foreign data, for the stock rules (default: ../shared/suites)')
     parser.add_argument('--only', default=','.join(PARTS), help='parts: ' + ','.join(PARTS))
     parser.add_argument('--rounds', type=int, default=0, help='of the load (default: 7)')
     parser.add_argument('--quick', action='store_true',

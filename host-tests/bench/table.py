@@ -5,7 +5,7 @@ SIZE = {'4k': '4 KiB', '100k': '100 KiB'}
 
 def show(results):
     print(head(results['machine'], results['quick']))
-    for part in (load, calls, instructions, memory, count):
+    for part in (load, calls, instructions, rules, memory, count):
         if part.__name__ in results:
             print('\n' + '\n'.join(part(results[part.__name__], results)))
     print()
@@ -84,6 +84,16 @@ def instructions(data, results):
         lines.append('%-11s' % name + ''.join(
             '  %s: %d' % (SIZE[key.split('.')[1]], round(value)) for key, value in data.items()
             if key.split('.')[0] == name))
+    return lines
+
+
+def rules(data, results):
+    lines = ['Rules, on a message of 4 KiB    CPU us (least) | private KiB idle, added | rules, machine code, while '
+             'one is looked at']
+    for name, row in data.items():
+        lines.append('%-28s %9.1f (%5.1f) | %16d %6d | %5d %13d %9d' % (
+            name, row['cpu_us'], row['cpu_us_least'], row['idle_kib'], row['added_kib'], row['set_kib'],
+            row['jit_kib'], row['run_kib']))
     return lines
 
 
