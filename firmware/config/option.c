@@ -83,6 +83,7 @@ struct pst_span pst_config_value_text(const struct pst_config_option *option, ui
 	case PST_CONFIG_PATH:
 	case PST_CONFIG_NAME:
 	case PST_CONFIG_MAILBOX:
+	case PST_CONFIG_LABEL:
 	case PST_CONFIG_PINS:
 		PST_BUG_ON(true);
 	}

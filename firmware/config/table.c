@@ -100,6 +100,7 @@ static const struct pst_config_option verdict_options[] = {
 	LINE_OF("defer", LINE(DEFER), PST_SCORE_NEVER),
 	LINE_OF("quarantine", LINE(QUARANTINE), PST_SCORE_NEVER),
 	TEXT_OF("to", PST_CONFIG_MAILBOX, IN_CONFIG(proxy.policy.quarantine)),
+	TEXT_OF("subject", PST_CONFIG_LABEL, IN_CONFIG(proxy.policy.subject)),
 	LINE_OF("reject", LINE(REJECT), PST_SCORE(15)),
 	LINE_OF("drop", LINE(DROP), PST_SCORE_NEVER),
 };
@@ -244,8 +245,8 @@ const struct pst_config_directive pst_config_table[] = {
 	 "[trouble label|defer] [lookups NUMBER] [voids NUMBER]",
 	 pst_config_read_spf, pst_config_show_spf, spf_options, PST_COUNT(spf_options), false},
 	{"verdict",
-	 "[tag SCORE|off] [defer SCORE|off] [quarantine SCORE|off to ADDRESS] [reject SCORE|off] "
-	 "[drop SCORE|off]",
+	 "[tag SCORE|off] [subject LABEL] [defer SCORE|off] [quarantine SCORE|off to ADDRESS] "
+	 "[reject SCORE|off] [drop SCORE|off]",
 	 pst_config_read_options, pst_config_show_options, verdict_options,
 	 PST_COUNT(verdict_options), false},
 	{"score", "FACT SCORE ...", pst_config_read_options, pst_config_show_options, score_options,

@@ -19,6 +19,7 @@ enum pst_config_kind {
 	PST_CONFIG_PATH,   /* a file's name: a span with a NUL behind it, empty if not given */
 	PST_CONFIG_NAME,   /* a host name: a span, the same */
 	PST_CONFIG_MAILBOX, /* local@domain: a span, the same */
+	PST_CONFIG_LABEL,  /* a few printable words: a span, the same */
 	PST_CONFIG_PINS,   /* sha256:HEX,HEX: struct pst_relay_security's pins */
 };
 

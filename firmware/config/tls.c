@@ -120,6 +120,25 @@ static bool read_mailbox(struct pst_config_build *build, const struct pst_config
 	return true;
 }
 
+/* It goes into a header field: ASCII, on one line, and short enough to leave room for the rest. */
+static bool read_label(struct pst_config_build *build, const struct pst_config_word *word,
+		       struct pst_span *out)
+{
+	bool good = word->text.len > 0 && word->text.len <= PST_POLICY_SUBJECT_LEN_MAX &&
+		    word->text.at[0] != ' ';
+
+	for (uint32_t i = 0; good && i < word->text.len; i++)
+		good = pst_is_print(word->text.at[i]);
+	if (good)
+		*out = pst_config_copy(build, &build->config->arena, word->text);
+	else
+		pst_config_error(build, &word->place,
+				 "\"%.*s\" cannot stand in front of a subject; write up to %d "
+				 "printable ASCII characters, as in \"[SPAM]\"",
+				 PST_CONFIG_TEXT(word->text), PST_POLICY_SUBJECT_LEN_MAX);
+	return good;
+}
+
 bool pst_config_read_text(struct pst_config_build *build, const struct pst_config_option *option,
 			  const struct pst_config_word *word, uint8_t *base)
 {
@@ -131,6 +150,8 @@ bool pst_config_read_text(struct pst_config_build *build, const struct pst_confi
 		return read_name(build, word, field);
 	if (option->kind == PST_CONFIG_MAILBOX)
 		return read_mailbox(build, word, field);
+	if (option->kind == PST_CONFIG_LABEL)
+		return read_label(build, word, field);
 	return read_pins(build, word, field);
 }
 

@@ -40,10 +40,13 @@ struct pst_policy_entry {
 	uint32_t network_count;
 };
 
+#define PST_POLICY_SUBJECT_LEN_MAX 40
+
 struct pst_policy_conf {
 	enum pst_mode mode;
 	pst_score lines[PST_ACTION_COUNT]; /* from which score on; PST_SCORE_NEVER: never */
 	struct pst_span quarantine;        /* where to; empty: nowhere */
+	struct pst_span subject;           /* put before the Subject of what is tagged; empty: nothing */
 	pst_score fact_scores[PST_FACT_NAME_COUNT];
 	const struct pst_cidr *trust;
 	uint32_t trust_count;

@@ -241,6 +241,33 @@ static int put_spam_fields(struct pst_buf *out, const struct pst_facts *facts,
 	return ret ? ret : pst_buf_put_text(out, "\r\n");
 }
 
+/* The Subject moves from the header into our fields, behind the label. A message with an unseen header, or
+ * with a Subject that has no room there, keeps the one it has. */
+static int move_subject(struct pst_message *message, struct pst_buf *out, struct pst_span label)
+{
+	struct pst_span header = pst_message_header(message), rest = header;
+	struct pst_mail_field field;
+	uint32_t at;
+
+	if (message->header_unseen)
+		return 0;
+	do {
+		if (!pst_mail_header_next(&rest, &field))
+			return 0;
+	} while (!pst_span_eq_nocase(field.name, PST_SPAN("Subject")));
+	if (pst_buf_room(out) < field.value.len + label.len + 16)
+		return 0;
+	if (pst_buf_put_text(out, "Subject: ") || pst_buf_put(out, label) ||
+	    (field.value.len > 0 && !pst_is_blank(field.value.at[0]) &&
+	     pst_buf_put_byte(out, ' ')) ||
+	    pst_buf_put(out, field.value) || pst_buf_put_text(out, "\r\n"))
+		return -PST_E_FULL;
+	at = (uint32_t)(field.whole.at - header.at);
+	memmove(message->header + at, rest.at, rest.len);
+	pst_message_header_cut(message, at + rest.len);
+	return 0;
+}
+
 int pst_headers_write(struct pst_message *message, const struct pst_facts *facts,
 		      const struct pst_trace *trace)
 {
@@ -255,6 +282,8 @@ int pst_headers_write(struct pst_message *message, const struct pst_facts *facts
 		ret = ret ? ret : pst_results_put_received_spf(&out, trace->results);
 	}
 	ret = ret ? ret : put_received(&out, facts, trace);
+	if (trace->spam && trace->subject.len > 0)
+		ret = ret ? ret : move_subject(message, &out, trace->subject);
 	/* What follows is no header: without an empty line our fields would take it for one. */
 	if (!ret && (facts->set & PST_FACT_NO_HEADER) &&
 	    !pst_span_starts_nocase(front_of(message, front), PST_SPAN("\r\n")))

@@ -29,12 +29,14 @@ struct pst_trace {
 	bool judged; /* its score is told in X-Spam fields */
 	bool spam;   /* the verdict says so */
 	pst_score spam_line;
+	struct pst_span subject; /* stands before the Subject of spam; empty: it stays as it is */
 	const struct pst_results *results; /* NULL: nobody was asked anything */
 };
 
 /* Write our fields in front of the message: X-Spam-Flag (of spam only), -Score, -Level and -Status as
  * SpamAssassin writes them, because readers' filters look for those, Authentication-Results,
- * Received-SPF, and Received.
+ * Received-SPF, and Received. With trace->subject the Subject of spam is written anew among them, and the
+ * old one is taken out; that ends the validity of a signature over it. To be called once.
  *  ret 0 | -PST_E_NOMEM | -PST_E_FULL */
 int pst_headers_write(struct pst_message *message, const struct pst_facts *facts,
 		      const struct pst_trace *trace) PST_MUST_CHECK;

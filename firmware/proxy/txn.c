@@ -488,6 +488,7 @@ static bool write_trace(struct pst_txn *txn)
 		.spam = txn->verdict.action == PST_ACTION_TAG ||
 			txn->verdict.action == PST_ACTION_QUARANTINE,
 		.spam_line = policy->lines[PST_ACTION_TAG],
+		.subject = policy->mode != PST_MODE_OBSERVE ? policy->subject : PST_SPAN_NONE,
 	};
 
 	if (pst_headers_write(&txn->message, &txn->facts, &trace) == 0)
