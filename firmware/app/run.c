@@ -132,6 +132,9 @@ static void take_over(struct run *run, struct pst_config *config)
 	}
 	if (run->dns.cares && pst_dns_cares_reload(run->dns.cares, &config->proxy.dns))
 		pst_log_message(&run->log, PST_LOG_WARNING, "dns", "the old resolvers are asked on");
+	/* Other resolvers may know better, and an owner who reloads wants to see what is so now. */
+	if (run->dns.cares)
+		pst_dns_cache_clear(&run->dns.cache);
 	pst_proxy_conf_unref(&run->config->proxy);
 	run->config = config;
 	run->generation++;
