@@ -14,12 +14,30 @@ import time
 import gauge
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+from support.client import Client  # noqa: E402
+from support.dnsd import Dnsd  # noqa: E402
 from support.peers import Peers  # noqa: E402
 from support.proc import Port, Proc, wait_listening, wait_until  # noqa: E402
 
 SENDER = 'alice@sender.example'
 DOMAIN = 'rcpt.example'
 RCPT = 'bob@' + DOMAIN
+CHECKS_ZONE = '''
+2.0.0.127.a.test A 127.0.0.2
+2.0.0.127.b.test A 127.0.0.2
+2.0.0.127.c.test A 127.0.0.2
+1.0.0.127.in-addr.arpa PTR mail.sender.example
+mail.sender.example A 127.0.0.1
+mail.sender.example TXT v=spf1 a -all
+sender.example TXT v=spf1 ip4:127.0.0.1 -all
+'''
+FIVE_RULES = r'''
+header B_SUBJECT  Subject =~ /\b(?:viagra|lottery|casino)\b/i
+header B_MAILER   User-Agent =~ /^Mass ?Mailer/
+header B_FROM     From:addr =~ /\d{6}@/
+header B_ID       MESSAGEID !~ /^<[^\s<>@]+@[^\s<>@]+>\s*$/
+header B_HOP      Received =~ /\[(?:\d+\.){3}(?:25[6-9]|[3-9]\d\d)\]/
+'''
 SECONDS_MAX = 120     # for any one run of smtp-source
 STOP_SECONDS_MAX = 20
 
@@ -229,6 +247,23 @@ def send(rig, target, sink, count, concurrent, message):
     if got != count:
         raise Broken('%s: %d messages sent, %d inside' % (target.name, count, got))
     return result
+
+
+def strangers(port, count):
+    """So many clients one after the other, each with an address, a name and a sender of its own."""
+    message = (header() + '\nHello.\n').replace('\n', '\r\n').encode()
+    for number in range(1, count + 1):
+        session = Client(('127.0.0.1', port), source='127.9.%d.%d' % (number // 250, number % 250 + 1))
+        try:
+            session.reply()
+            session.command('EHLO h%d.sender.example' % number)
+            session.command('MAIL FROM:<a@d%d.sender.example>' % number)
+            session.command('RCPT TO:<%s>' % RCPT)
+            if session.data(message).code != 250:
+                raise Broken('a stranger was not taken')
+            session.quit()
+        finally:
+            session.close()
 
 
 def unpack(archive, folder):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Postern beside HAProxy, and what it costs in system calls, instructions and memory.
 
-    run.py --postern BIN [--out DIR] [--only load,calls,instructions,rules,memory,count]
+    run.py --postern BIN [--out DIR] [--only load,calls,instructions,checks,rules,memory,count]
            [--rounds N] [--quick]
 
 Prints one table, leaves the figures in DIR/bench.json (default: build/bench), and exits with 1 if a
@@ -36,6 +36,7 @@ LIMIT_IDLE_KIB = 4096
 LIMIT_SESSION_KIB = 4.0
 # A hundredth of what SpamAssassin's daemon needs for the same rules and a message like ours, local tests alone:
 # 80 to 180 ms on machines like this, so of the lower.
+LIMIT_CHECKS_RATIO = 2.5       # a message with lists, SPF and header rules, to one through HAProxy
 LIMIT_STOCK_US = 800
 LIMIT_OWN_RATIO = 0.7          # our rules, to the CPU of one message through HAProxy
 LIMIT_STOCK_KIB = 6 * 1024     # what the stock rules add to the private memory
@@ -51,6 +52,7 @@ class Plan:
         self.load = {'4k': 300, '100k': 100} if quick else {'4k': 3000, '100k': 800}
         self.calls = (100, 400) if quick else (200, 1700)
         self.instructions = (20, 80) if quick else (100, 600)
+        self.strangers = 100 if quick else 500
         self.rules = (100, 400) if quick else (200, 2200)
         self.sessions = 1000
         self.messages = 1000 if quick else 20000
@@ -181,6 +183,52 @@ class Bench:
                 progress('instructions', len(result), len(SIZES) * len(makers))
         self.results['instructions'] = result
 
+    # --- checks -----------------------------------------------------------------------------------
+
+    def checks(self):
+        """Three lists, names, SPF and five header rules: with every name known already, and with every name new."""
+        rig, cells = self.rig(), collections.defaultdict(list)
+        resolver = rigs.Dnsd(rigs.CHECKS_ZONE)
+        try:
+            sink = rigs.Sink(rig)
+            rules = rig.file('five.cf')
+            with open(rules, 'w') as out:
+                out.write(rigs.FIVE_RULES)
+            lines = ['trust none', 'dns %s cache 4M' % resolver.address, 'rules "%s"' % rules, 'timeout early-talk 0',
+                     'limit sessions 300 per-client 300', *('dnsbl %s.test score 4' % name for name in 'abc')]
+            targets = [rigs.haproxy(rig, sink, 1), rigs.postern(rig, sink, lines=lines)]
+            for target in targets:
+                rigs.send(rig, target, sink, 2 * CONCURRENT, CONCURRENT, '4k')
+            asked = resolver.count()
+            for number in range(self.plan.rounds):
+                for target in targets:
+                    cells[target.name].append(self.load_once(rig, sink, target, '4k'))
+                progress('checks', number + 1, self.plan.rounds)
+            result = {name: summary(cells[name]) for name in cells}
+            proxy = targets[1]
+            messages = self.plan.rounds * self.plan.load['4k']
+            result['asked'], result['messages'] = resolver.count() - asked, messages
+            # the same dialogues, first by strangers, then by the same ones again
+            spent = []
+            for _ in range(2):
+                asked, before = resolver.count(), gauge.cpu_ns(proxy.pid)
+                rigs.strangers(proxy.port, self.plan.strangers)
+                spent.append((gauge.cpu_ns(proxy.pid) - before, resolver.count() - asked))
+            (new_ns, queries), (warm_ns, again) = spent
+            result['new'] = {'cpu_us': new_ns / self.plan.strangers / 1000, 'queries': queries / self.plan.strangers,
+                             'warm_us': warm_ns / self.plan.strangers / 1000,
+                             'warm_queries': again / self.plan.strangers,
+                             'query_us': (new_ns - warm_ns) / max(1, queries - again) / 1000}
+        finally:
+            rig.close()
+            resolver.stop()
+        ratio = result['postern']['cpu_us'] / result['haproxy-1']['cpu_us']
+        result['ratio'] = ratio
+        self.results['checks'] = result
+        if not self.plan.quick:
+            self.limit('CPU per message with checks, every name known, to that of haproxy-1', ratio,
+                       LIMIT_CHECKS_RATIO)
+
     # --- rules ------------------------------------------------------------------------------------
 
     def rules(self):
@@ -309,7 +357,7 @@ class Bench:
         return 1 if missed or self.troubles else 0
 
 
-PARTS = ('load', 'calls', 'instructions', 'rules', 'memory', 'count')
+PARTS = ('load', 'calls', 'instructions', 'checks', 'rules', 'memory', 'count')
 MAKERS = {
     'haproxy-1': lambda rig, sink, prefix, traced: rigs.haproxy(rig, sink, 1, prefix, traced),
     'postern': rigs.postern,
