@@ -267,7 +267,7 @@ bool pst_zone_test_ask(struct pst_zone_test *test, struct pst_question *question
 			 : test->stage == STAGE_ENTRIES	     ? 2
 							     : 0;
 
-	if (test->asked == count)
+	if (test->asked >= count)
 		return false;
 	*question = (struct pst_question){.id = test->asked++, .type = PST_DNS_A};
 	switch (test->stage) {
