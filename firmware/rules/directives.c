@@ -3,20 +3,6 @@
 
 #define HITS_MAX 65535u
 
-static struct pst_span take_word(struct pst_span *rest)
-{
-	uint32_t len = 0;
-	struct pst_span word;
-
-	while (len < rest->len && !pst_is_space(rest->at[len]))
-		len++;
-	word = pst_span_sub(*rest, 0, len);
-	while (len < rest->len && pst_is_space(rest->at[len]))
-		len++;
-	*rest = pst_span_sub(*rest, len, rest->len);
-	return word;
-}
-
 static void malformed(struct pst_rules_load *load, struct pst_span rule, const char *wanted)
 {
 	pst_rules_load_complain(load, PST_RULES_ERROR, rule, "malformed; write %s", wanted);
@@ -26,7 +12,7 @@ static void malformed(struct pst_rules_load *load, struct pst_span rule, const c
 static struct pst_rules_name *take_named(
 	struct pst_rules_load *load, struct pst_span *value, const char *wanted)
 {
-	struct pst_span word = take_word(value);
+	struct pst_span word = pst_rules_take_word(value);
 
 	if (value->len == 0 || word.len > PST_RULES_NAME_LEN_MAX) {
 		malformed(load, word, wanted);
@@ -54,7 +40,7 @@ static bool parse_score(struct pst_span text, pst_score *score, bool *relative)
 static void take_score(struct pst_rules_load *load, struct pst_span value, int which)
 {
 	static const char WANTED[] = "score NAME and one number, or four";
-	struct pst_span text = take_word(&value), words[5];
+	struct pst_span text = pst_rules_take_word(&value), words[5];
 	struct pst_rules_name *name;
 	pst_score scores[4];
 	bool relative = false;
@@ -62,7 +48,7 @@ static void take_score(struct pst_rules_load *load, struct pst_span value, int w
 
 	(void)which;
 	while (value.len && count < 5)
-		words[count++] = take_word(&value);
+		words[count++] = pst_rules_take_word(&value);
 	if (text.len > PST_RULES_NAME_LEN_MAX || (count != 1 && count != 4)) {
 		malformed(load, text, WANTED);
 		return;
@@ -110,7 +96,7 @@ static void take_tflags(struct pst_rules_load *load, struct pst_span value, int 
 	name->tflags = 0;
 	name->hits_max = 0;
 	while (value.len) {
-		struct pst_span word = take_word(&value);
+		struct pst_span word = pst_rules_take_word(&value);
 		uint64_t number;
 
 		if (pst_span_eq(word, PST_SPAN("net")))
@@ -170,7 +156,7 @@ static void take_shortcircuit(struct pst_rules_load *load, struct pst_span value
 
 static void take_macro(struct pst_rules_load *load, struct pst_span value, int kind)
 {
-	struct pst_span name = take_word(&value);
+	struct pst_span name = pst_rules_take_word(&value);
 	struct pst_rules_macro *macro;
 
 	if (value.len == 0) {
@@ -196,7 +182,7 @@ static void take_replace_rules(struct pst_rules_load *load, struct pst_span valu
 {
 	(void)which;
 	while (value.len) {
-		struct pst_span word = take_word(&value);
+		struct pst_span word = pst_rules_take_word(&value);
 		struct pst_rules_name *name =
 			word.len <= PST_RULES_NAME_LEN_MAX ? pst_rules_name_get(load, word) : NULL;
 

@@ -168,8 +168,7 @@ static struct pst_span uncommented(struct pst_rules_load *load, struct pst_span 
 	return (struct pst_span){load->line_area, len};
 }
 
-/* Cut a word of bytes that are no white space off the front, and the white space behind it. */
-static struct pst_span take_word(struct pst_span *rest)
+struct pst_span pst_rules_take_word(struct pst_span *rest)
 {
 	uint32_t len = 0;
 	struct pst_span word;
@@ -184,11 +183,11 @@ static struct pst_span take_word(struct pst_span *rest)
 /* "lang de describe ..." is for others; "lang en" is kept. */
 static bool for_other_language(struct pst_span *line)
 {
-	struct pst_span rest = *line, word = take_word(&rest);
+	struct pst_span rest = *line, word = pst_rules_take_word(&rest);
 
 	if (!pst_span_eq(word, PST_SPAN("lang")) || rest.len == 0)
 		return false;
-	word = take_word(&rest);
+	word = pst_rules_take_word(&rest);
 	if (rest.len == 0)
 		return false;
 	*line = rest;
@@ -305,7 +304,7 @@ static void take_line(struct pst_rules_load *load, struct pst_span line)
 	line = trimmed(uncommented(load, line));
 	if (line.len == 0 || for_other_language(&line))
 		return;
-	word = take_word(&line);
+	word = pst_rules_take_word(&line);
 	key = (struct pst_span){area, PST_MIN(word.len, (uint32_t)sizeof(area))};
 	for (uint32_t i = 0; i < key.len; i++)
 		area[i] = word.at[i] == '-' ? '_' : pst_lower(word.at[i]);

@@ -154,6 +154,9 @@ int pst_rules_load_push(struct pst_rules_load *load, struct pst_span path);
 /* The truth of what stands behind `if`; what cannot be understood is reported and false. */
 bool pst_rules_condition(struct pst_rules_load *load, struct pst_span text);
 
+/* Cut a word of bytes that are no white space off the front, and white space from both ends of the rest. */
+struct pst_span pst_rules_take_word(struct pst_span *rest);
+
 /* ---- directives.c */
 
 void pst_rules_directive(struct pst_rules_load *load, struct pst_span key, struct pst_span value);

@@ -5,20 +5,6 @@
  */
 #include "rules/load_priv.h"
 
-static struct pst_span take_word(struct pst_span *rest)
-{
-	uint32_t len = 0;
-	struct pst_span word;
-
-	while (len < rest->len && !pst_is_space(rest->at[len]))
-		len++;
-	word = pst_span_sub(*rest, 0, len);
-	while (len < rest->len && pst_is_space(rest->at[len]))
-		len++;
-	*rest = pst_span_sub(*rest, len, rest->len);
-	return word;
-}
-
 static void refuse(struct pst_rules_load *load, struct pst_span rule, const char *why)
 {
 	pst_rules_load_complain(load, PST_RULES_ERROR, rule, "the rule is left out: %s", why);
@@ -33,7 +19,7 @@ static bool is_word(uint8_t c)
  *  ret false: it is none, and that was said */
 static bool take_name(struct pst_rules_load *load, struct pst_span *value, struct pst_span *name)
 {
-	*name = take_word(value);
+	*name = pst_rules_take_word(value);
 	if (!pst_rules_is_name(*name) || name->len > PST_RULES_NAME_LEN_MAX) {
 		refuse(load, pst_span_sub(*name, 0, PST_RULES_NAME_LEN_MAX),
 			"a name is up to 100 letters, digits and \"_\", without a digit in front");
@@ -345,7 +331,7 @@ void pst_rules_line_mimeheader(struct pst_rules_load *load, struct pst_span valu
 void pst_rules_line_named(
 	struct pst_rules_load *load, enum pst_rules_kind kind, struct pst_span value)
 {
-	struct pst_span rule = take_word(&value);
+	struct pst_span rule = pst_rules_take_word(&value);
 	struct pst_rules_name *known = pst_rules_name_find(load, rule);
 
 	if (!pst_rules_is_name(rule) || rule.len > PST_RULES_NAME_LEN_MAX) {
