@@ -156,16 +156,21 @@ OPT := $(if $(CONFIG_POSTERN_OPTIMISE_SIZE),-Os,-O2)
 # third-party libraries: one directory for each set of bytes, options and compiler
 CFG := firmware/deps/cfg
 DEPS_CC ?= $(CC)
+LWIP_SIZES := $(if $(CONFIG_POSTERN_LWIP),-DPOSTERN_LWIP_PCBS=$(CONFIG_POSTERN_LWIP_PCBS) \
+	-DPOSTERN_LWIP_BUFFERS=$(CONFIG_POSTERN_LWIP_BUFFERS) \
+	-DPOSTERN_LWIP_WINDOW_KIB=$(CONFIG_POSTERN_LWIP_WINDOW_KIB) \
+	-DPOSTERN_LWIP_SEND_KIB=$(CONFIG_POSTERN_LWIP_SEND_KIB))
 SRC := build/deps/src-$(shell cat firmware/deps/lock firmware/deps/fetch.py | sha256sum | cut -c1-12)
 OUT := build/deps/$(notdir $(DEPS_CC))-$(shell { cat firmware/deps/lock firmware/deps/*.mk \
 	`find $(CFG) -type f | LC_ALL=C sort`; $(DEPS_CC) --version; echo $(OPT) $(ARCHFLAGS) \
-	'$(CONFIG_POSTERN_PCRE2_JIT)' '$(CONFIG_POSTERN_PCRE2_UNICODE)'; } | sha256sum | cut -c1-12)
+	'$(CONFIG_POSTERN_PCRE2_JIT)' '$(CONFIG_POSTERN_PCRE2_UNICODE)' '$(LWIP_SIZES)'; } | sha256sum | cut -c1-12)
 include firmware/deps/flags.mk
 DEPS := $(addprefix $(OUT)/lib,mbedtls.a pcre2.a cares.a lwip.a)
 
 $(OUT)/done:
 	+$(Q)sh firmware/deps/build.sh '$(SRC)' '$(OUT)' '$(MAKE)' CC='$(DEPS_CC)' AR='$(AR)' OPT='$(OPT)' CFG='$(CFG)' \
-		ARCHFLAGS='$(ARCHFLAGS)' JIT='$(CONFIG_POSTERN_PCRE2_JIT)' UNICODE='$(CONFIG_POSTERN_PCRE2_UNICODE)'
+		ARCHFLAGS='$(ARCHFLAGS)' JIT='$(CONFIG_POSTERN_PCRE2_JIT)' UNICODE='$(CONFIG_POSTERN_PCRE2_UNICODE)' \
+		LWIP_SIZES='$(LWIP_SIZES)'
 
 $(DEPS) $(OUT)/libcmocka.a: $(OUT)/done
 

@@ -5,6 +5,7 @@
 #   CFG     the folder of our configuration headers
 #   OPT     -Os or -O2; the crypto is -O2 whatever it says (a TLS handshake is three times dearer at -Os)
 #   JIT, UNICODE  y or empty
+#   LWIP_SIZES    the sizes of lwIP's pools, as -D
 
 include firmware/deps/flags.mk
 

@@ -1,8 +1,8 @@
 /* net/net.h - the stream seam: listening, connecting, reading and writing byte streams
  *
  * Layer: net (seam). Uses: base, loop.
- * Implementations: net_kernel (epoll sockets), net_memory (pipes inside the process); one contract
- * suite in host-tests/contract/test_net.c runs over each.
+ * Implementations: net_kernel (epoll sockets), net_lwip (our own TCP/IP), net_memory (pipes inside
+ * the process); one contract suite in host-tests/contract/test_net.c runs over each.
  * Concept: readiness and pull. The implementation keeps ready bits; the owner says with `want`
  * what it would like to hear of and is called back while that is ready (level-triggered to the
  * owner, whatever happens below). Bytes the owner does not read stay below and hold the peer back.
@@ -27,6 +27,15 @@ enum {
 
 /* Spans of one write at most. */
 #define PST_NET_SPANS_MAX 32
+
+/* The first segment of a client, for what it tells of the client's system. */
+struct pst_net_syn {
+	uint16_t window;
+	uint8_t ttl; /* as it arrived; 0: nothing is known */
+	bool unfragmented; /* IPv4's DF; always so for IPv6 */
+	uint8_t options_len;
+	uint8_t options[40]; /* as they were */
+};
 
 struct pst_net;
 struct pst_net_conn;
@@ -64,6 +73,9 @@ struct pst_net_ops {
 	 * what it had not been sent is gone; else what was written is still delivered, then an end.
 	 * Legal at any time after listen's accept or a connect that returned 0, exactly once. */
 	void (*abort)(struct pst_net_conn *conn, bool reset);
+	/* How an accepted connection began. May be NULL where nobody can know.
+	 *  out syn: ttl 0 if it is not known */
+	void (*syn)(struct pst_net_conn *conn, struct pst_net_syn *syn);
 };
 
 struct pst_net {

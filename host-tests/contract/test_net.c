@@ -196,10 +196,10 @@ static bool was_accepted_and_told(void *context)
 static int setup(void **state)
 {
 	static struct net_world the_world;
-	bool real = *(const bool *)*state;
+	enum net_world_kind kind = *(const enum net_world_kind *)*state;
 
 	world = &the_world;
-	net_world_open(world, real);
+	net_world_open(world, kind);
 	listener = (struct pst_net_listener){.on_accept = on_accept, .on_accepted = on_accepted};
 	assert_int_equal(pst_addr_parse_port(PST_SPAN("127.0.0.1:0"), &listener.local), 0);
 	end_init(&server);
@@ -437,7 +437,9 @@ static void unlisten_breaks_those_not_accepted(void **state)
 	world->net->ops->unlisten(world->net, &listener);
 	end_want(&client, PST_NET_READ);
 	await_over(&client);
-	assert_int_equal(client.last_read, -PST_E_RESET);
+	/* lwIP may not have seen it yet: then nobody listens. */
+	if (client.last_read != -PST_E_REFUSED || world->kind != NET_WORLD_LWIP)
+		assert_int_equal(client.last_read, -PST_E_RESET);
 	assert_int_equal(accepted_count, 0);
 }
 
@@ -760,19 +762,15 @@ static void big_transfer_both_ways(void **state)
 	end_close(&flow_client.end);
 }
 
-static void unread_bytes_hold_the_writer_back(void **state)
+/* Writes until the room that may still come from the other side has come.
+ *  ret bytes */
+static uint32_t fill(void)
 {
 	static uint8_t area[1000];
 	struct pst_span span = {area, sizeof(area)};
 	uint32_t sent = 0;
 	int64_t len;
-	int told;
 
-	(void)state;
-	world->kernel.accept_receive_bytes = world->kernel.connect_send_bytes = 16384;
-	connect_pair();
-	client.act = ignore;
-	/* Until the room that may still come from the other side has come. */
 	do {
 		len = world->net->ops->write(&client.conn, &span, 1);
 		assert_true(len >= 0);
@@ -780,7 +778,20 @@ static void unread_bytes_hold_the_writer_back(void **state)
 		net_world_settle(world);
 	} while (len > 0 && sent < 1000000);
 	assert_true(sent < 1000000);
-	if (!world->real)
+	return sent;
+}
+
+static void unread_bytes_hold_the_writer_back(void **state)
+{
+	uint32_t sent;
+	int told;
+
+	(void)state;
+	world->kernel.accept_receive_bytes = world->kernel.connect_send_bytes = 16384;
+	connect_pair();
+	client.act = ignore;
+	sent = fill();
+	if (world->kind == NET_WORLD_MEMORY)
 		assert_int_equal(sent, NET_WORLD_PIPE_BYTES);
 	/* Full: nobody is told of room. */
 	end_want(&client, PST_NET_WRITE);
@@ -1072,10 +1083,10 @@ static void reset_is_an_error_behind_what_arrived(void **state)
 static void reset_wakes_a_writer(void **state)
 {
 	(void)state;
+	world->kernel.accept_receive_bytes = world->kernel.connect_send_bytes = 16384;
 	connect_pair();
 	client.act = ignore;
-	while (end_write(&client, "0123456789") > 0)
-		continue;
+	fill();
 	end_want(&client, PST_NET_WRITE);
 	net_world_settle(world);
 	world->net->ops->abort(&server.conn, true);
@@ -1242,7 +1253,7 @@ static void out_of_memory_begins_nothing(void **state)
 		assert_false(listener.open);
 		assert_int_equal(listener.local.port, 0);
 	}
-	assert_true(world->real || n == 2);
+	assert_true(world->kind != NET_WORLD_MEMORY || n == 2);
 	for (n = 1;; n++) {
 		int ret;
 
@@ -1255,7 +1266,7 @@ static void out_of_memory_begins_nothing(void **state)
 		assert_int_equal(ret, -PST_E_NOMEM);
 		assert_memory_equal(&before, &client.conn, sizeof(before));
 	}
-	assert_true(world->real || n == 2);
+	assert_true(world->kind != NET_WORLD_MEMORY || n == 2);
 	pst_alloc_fail_at(&world->alloc, 0, false);
 	assert_true(net_world_run(world, was_accepted, NULL));
 }
@@ -1383,11 +1394,13 @@ static void random_actions(void **state)
 
 /* --- every case over every implementation --------------------------------------------------- */
 
-static const bool over_kernel = true, over_memory = false;
+static const enum net_world_kind over_kernel = NET_WORLD_KERNEL, over_memory = NET_WORLD_MEMORY,
+				 over_lwip = NET_WORLD_LWIP;
 
 #define CASE(function) \
 	{#function " (kernel)", function, setup, teardown, (void *)(uintptr_t)&over_kernel}, \
-	{#function " (memory)", function, setup, teardown, (void *)(uintptr_t)&over_memory}
+	{#function " (memory)", function, setup, teardown, (void *)(uintptr_t)&over_memory}, \
+	{#function " (lwip)", function, setup, teardown, (void *)(uintptr_t)&over_lwip}
 
 int main(void)
 {

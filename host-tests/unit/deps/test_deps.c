@@ -444,12 +444,6 @@ u32_t pst_lwip_isn(
 	return 1;
 }
 
-struct netif *pst_lwip_route(const ip4_addr_t *source, const ip4_addr_t *target)
-{
-	(void)source, (void)target;
-	return NULL;
-}
-
 struct frame {
 	uint8_t bytes[64];
 	u16_t len;

@@ -42,7 +42,7 @@ static void on_accepted(struct pst_net_listener *self, struct pst_net_conn *conn
 static int setup(void **state)
 {
 	(void)state;
-	net_world_open(&world, true);
+	net_world_open(&world, NET_WORLD_KERNEL);
 	memset(clients, 0, sizeof(clients));
 	memset(servers, 0, sizeof(servers));
 	for (int i = 0; i < CLIENTS; i++)

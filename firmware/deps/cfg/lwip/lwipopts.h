@@ -1,8 +1,23 @@
 /* lwipopts.h - lwIP without threads, raw API only, IPv4 and IPv6, every pool bounded.
- * Sizes are those of a small board; the transport that uses them will make the counts switches.
+ *
+ * The counts come from Kconfig by the command line (firmware/deps/flags.mk), because lwIP's own objects and our adapter
+ * must agree on them. What each costs: a pcb 0.4 KiB, a buffer 1.6 KiB.
  */
 #ifndef POSTERN_LWIPOPTS_H
 #define POSTERN_LWIPOPTS_H
+
+#ifndef POSTERN_LWIP_PCBS
+#define POSTERN_LWIP_PCBS 512
+#endif
+#ifndef POSTERN_LWIP_BUFFERS
+#define POSTERN_LWIP_BUFFERS 512
+#endif
+#ifndef POSTERN_LWIP_WINDOW_KIB
+#define POSTERN_LWIP_WINDOW_KIB 64
+#endif
+#ifndef POSTERN_LWIP_SEND_KIB
+#define POSTERN_LWIP_SEND_KIB 32
+#endif
 
 /* one thread, our loop, our timers */
 #define NO_SYS 1
@@ -12,17 +27,18 @@
 #define LWIP_NETCONN 0
 #define LWIP_NETIF_API 0
 
-/* Pools stay fixed: with MEMP_MEM_MALLOC lwIP would drop every MEMP_NUM bound. */
+/* Pools stay fixed: with MEMP_MEM_MALLOC lwIP would drop every MEMP_NUM bound. The heap is libc's; what is taken from
+ * it is what waits to be sent, at most TCP_SND_BUF a connection. */
 #define MEM_ALIGNMENT 8
 #define MEM_LIBC_MALLOC 1
 #define MEMP_MEM_MALLOC 0
-#define MEMP_NUM_TCP_PCB 256
-#define MEMP_NUM_TCP_PCB_LISTEN 16
-#define MEMP_NUM_UDP_PCB 16
-#define MEMP_NUM_TCP_SEG (MEMP_NUM_TCP_PCB * 16)
-#define MEMP_NUM_PBUF 1024
+#define MEMP_NUM_TCP_PCB POSTERN_LWIP_PCBS
+#define MEMP_NUM_TCP_PCB_LISTEN 32
+#define MEMP_NUM_UDP_PCB 64
+#define MEMP_NUM_TCP_SEG (POSTERN_LWIP_PCBS * 16)
+#define MEMP_NUM_PBUF 64
 #define MEMP_NUM_SYS_TIMEOUT (LWIP_NUM_SYS_TIMEOUT_INTERNAL + 4)
-#define PBUF_POOL_SIZE 1024
+#define PBUF_POOL_SIZE POSTERN_LWIP_BUFFERS
 #define PBUF_POOL_BUFSIZE 1600
 
 /* link and IP */
@@ -30,10 +46,15 @@
 #define LWIP_ARP 1
 #define ETH_PAD_SIZE 0
 #define LWIP_SINGLE_NETIF 0
-#define LWIP_NETIF_STATUS_CALLBACK 1
+/* An interface reaches itself: the proxy may be its own internal server in a test, and a host answers its own ping. */
+#define LWIP_NETIF_LOOPBACK 1
+#define LWIP_LOOPBACK_MAX_PBUFS 256
+#define LWIP_HAVE_LOOPIF 0
+#define LWIP_NETIF_LOOPBACK_MULTITHREADING 0
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 #define LWIP_IPV4 1
 #define IP_REASSEMBLY 1
+#define IP_REASS_MAX_PBUFS 16
 #define IP_FRAG 1
 #define LWIP_ICMP 1
 #define LWIP_DHCP 1
@@ -42,28 +63,35 @@
 #define LWIP_IPV6_AUTOCONFIG 1
 #define LWIP_IPV6_MLD 1
 #define LWIP_IPV6_DUP_DETECT_ATTEMPTS 1
+#define LWIP_IPV6_NUM_ADDRESSES 4
 /* Without this lwIP asserts on 64-bit machines, and only once the first fragment's timer runs. */
 #define IPV6_FRAG_COPYHEADER 1
 #define LWIP_DNS 0
 #define LWIP_RAW 0
 #define LWIP_UDP 1
 
-/* TCP */
+/* TCP. Listeners share a port between interfaces, and one that moves must not meet its old connections: hence SO_REUSE;
+ * the adapter looks for clashes itself. lwIP's backlog stops at 255 and counts half-open connections with the others:
+ * the adapter's gate bounds them instead. */
 #define LWIP_TCP 1
 #define TCP_MSS 1460
 #define LWIP_WND_SCALE 1
 #define TCP_RCV_SCALE 2
-#define TCP_WND (128 * 1024)
-#define TCP_SND_BUF (64 * 1024)
+#define TCP_WND (POSTERN_LWIP_WINDOW_KIB * 1024)
+#define TCP_SND_BUF (POSTERN_LWIP_SEND_KIB * 1024)
 #define TCP_SND_QUEUELEN ((4 * (TCP_SND_BUF) + (TCP_MSS - 1)) / (TCP_MSS))
-#define TCP_OVERSIZE TCP_MSS
+/* Room behind a segment for what is written next; replies are short, and each waits for its acknowledgement. */
+#define TCP_OVERSIZE 256
 #define TCP_QUEUE_OOSEQ 1
-#define TCP_OOSEQ_MAX_PBUFS 64
+#define TCP_OOSEQ_MAX_PBUFS 8
 #define LWIP_TCP_SACK_OUT 1
 #define LWIP_TCP_TIMESTAMPS 1
 #define LWIP_TCP_KEEPALIVE 1
-#define TCP_LISTEN_BACKLOG 1
-#define TCP_DEFAULT_LISTEN_BACKLOG 64
+#define TCP_LISTEN_BACKLOG 0
+#define SO_REUSE 1
+#define LWIP_TCP_PCB_NUM_EXT_ARGS 1
+/* A peer that has gone away is given up after some two minutes. */
+#define TCP_MAXRTX 8
 
 #define LWIP_STATS 1
 #define LWIP_STATS_DISPLAY 0
@@ -76,6 +104,5 @@
 	pst_lwip_on_segment(pcb, header, len, len1, second, packet)
 #define LWIP_HOOK_TCP_ISN(local, local_port, remote, remote_port)                                  \
 	pst_lwip_isn(local, local_port, remote, remote_port)
-#define LWIP_HOOK_IP4_ROUTE_SRC(source, target) pst_lwip_route(source, target)
 
 #endif

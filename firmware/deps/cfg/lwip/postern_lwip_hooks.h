@@ -6,7 +6,6 @@
 #include "lwip/err.h"
 #include "lwip/ip_addr.h"
 
-struct netif;
 struct pbuf;
 struct tcp_hdr;
 struct tcp_pcb;
@@ -19,8 +18,5 @@ err_t pst_lwip_on_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opt
 /* The initial sequence number of a connection (RFC 6528), from the rng seam. */
 u32_t pst_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote,
 	u16_t remote_port);
-
-/* Picks the interface by source address: two hosts may live in one lwIP in the simulation. */
-struct netif *pst_lwip_route(const ip4_addr_t *source, const ip4_addr_t *target);
 
 #endif

@@ -1,0 +1,434 @@
+/* net/gate_lwip.c - who may begin: handshakes that are not over, and the client's first segment
+ *
+ * lwIP keeps a pcb for every SYN and has no SYN cookies; a few hundred SYNs from invented addresses
+ * close a port for half a minute. Here a table of bounded size knows every pcb whose handshake is
+ * not over. When it is full, or one network has its share, one of them at random makes way, without
+ * a word. For some time after that every initial sequence number is looked at as a cookie: if the
+ * one who had to make way was no phantom, his ACK carries the cookie back, and his SYN is played
+ * again with the sequence number that he knows. lwIP then answers with the SYN-ACK he has had
+ * already, and he repeats his ACK: one round trip more, and no memory meanwhile.
+ *
+ * Cookies are read only under pressure, because 29 bits can be guessed by somebody who sends
+ * hundreds of millions of segments; without pressure an unknown ACK is answered by a reset.
+ *
+ * A cookie: 1 bit of the minute (64 s), 2 bits of the segment size, 29 bits of a keyed hash over the
+ * two addresses and ports, the client's sequence number, the minute and the size. Window scaling,
+ * timestamps and selective acknowledgements of a revived client are lost; it is slower, but served.
+ */
+#include <lwip/inet_chksum.h>
+#include <lwip/ip4.h>
+#include <lwip/ip6.h>
+#include <lwip/priv/tcp_priv.h>
+#include <lwip/prot/ip4.h>
+#include <lwip/prot/ip6.h>
+#include <lwip/prot/tcp.h>
+#include <postern_lwip_hooks.h>
+#include <string.h>
+
+#include "net/lwip_priv.h"
+
+#define FIRST_WINDOW 16384
+#define PRESSED_MS 128000
+#define SLOT_MS 64000
+#define REPLAYS_MAX 64
+#define HASH_BITS 29
+#define HASH_MASK ((1u << HASH_BITS) - 1)
+
+#define OPTION_END 0
+#define OPTION_NONE 1
+#define OPTION_MSS 2
+
+static const uint16_t sizes[4] = {536, 1220, 1400, 1460};
+
+struct pst_lwip_half {
+	struct tcp_pcb *pcb;
+	struct pst_addr network;
+	struct pst_net_syn syn;
+};
+
+/* A SYN that will be played again. */
+struct pst_lwip_replay {
+	struct netif *netif;
+	ip_addr_t client, local;
+	uint16_t client_port, local_port;
+	uint32_t client_seq;
+	uint32_t isn;
+	uint16_t window;
+	uint8_t size_index;
+};
+
+/* What a cookie vouches for, in the order it is hashed. */
+struct ticket {
+	uint8_t client[16], local[16];
+	uint32_t client_seq;
+	uint32_t slot;
+	uint16_t client_port, local_port;
+	uint32_t size_index;
+};
+
+/* --- the table ------------------------------------------------------------------------------ */
+
+static struct pst_addr network_of(const ip_addr_t *ip)
+{
+	struct pst_addr addr = pst_lwip_addr_from(ip, 0);
+
+	addr = pst_addr_network(&addr);
+	if (addr.family == PST_FAMILY_IPV4)
+		addr.ip[3] = 0;
+	return addr;
+}
+
+static void on_destroyed(u8_t id, void *data)
+{
+	struct pst_lwip_gate *gate = &pst_lwip_current->gate;
+	struct pst_lwip_half *half = data, *last;
+
+	(void)id;
+	if (!half)
+		return;
+	last = &gate->halves[--gate->half_count];
+	if (half != last) {
+		*half = *last;
+		tcp_ext_arg_set(half->pcb, PST_LWIP_ARG, half);
+	}
+}
+
+static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb);
+
+static const struct tcp_ext_arg_callbacks half_callbacks = {.destroy = on_destroyed};
+static const struct tcp_ext_arg_callbacks listener_callbacks = {.passive_open = on_passive_open};
+
+/* A random one of those that are of the network; of all, if it is NULL. */
+static struct pst_lwip_half *pick(struct pst_lwip *lwip, const struct pst_addr *network,
+	uint32_t count)
+{
+	uint32_t nth = (uint32_t)(pst_rng_u64(lwip->rng) % count);
+
+	for (uint32_t i = 0; i < lwip->gate.half_count; i++) {
+		struct pst_lwip_half *half = &lwip->gate.halves[i];
+
+		if (network && !pst_addr_eq(&half->network, network))
+			continue;
+		if (nth-- == 0)
+			return half;
+	}
+	return NULL;
+}
+
+static void evict(struct pst_lwip *lwip, struct pst_lwip_half *half)
+{
+	lwip->gate.evicted_count++;
+	lwip->gate.pressed_until_ms = lwip->loop->now_ms + PRESSED_MS;
+	tcp_abandon(half->pcb, 0);
+}
+
+static void make_room(struct pst_lwip *lwip, const struct pst_addr *network)
+{
+	struct pst_lwip_gate *gate = &lwip->gate;
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < gate->half_count; i++)
+		if (pst_addr_eq(&gate->halves[i].network, network))
+			count++;
+	if (count >= lwip->limits.half_network_max)
+		evict(lwip, pick(lwip, network, count));
+	else if (gate->half_count == lwip->limits.half_count_max)
+		evict(lwip, pick(lwip, NULL, gate->half_count));
+}
+
+static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb)
+{
+	struct pst_lwip *lwip = pst_lwip_current;
+	struct pst_lwip_gate *gate = &lwip->gate;
+	struct pst_addr network = network_of(&pcb->remote_ip);
+	struct pst_lwip_half *half;
+
+	(void)id, (void)listener;
+	make_room(lwip, &network);
+	half = &gate->halves[gate->half_count++];
+	*half = (struct pst_lwip_half){.pcb = pcb, .network = network, .syn = gate->syn};
+	tcp_ext_arg_set_callbacks(pcb, PST_LWIP_ARG, &half_callbacks);
+	tcp_ext_arg_set(pcb, PST_LWIP_ARG, half);
+	pcb->rcv_wnd = PST_MIN(pcb->rcv_wnd, FIRST_WINDOW);
+	pcb->rcv_ann_wnd = PST_MIN(pcb->rcv_ann_wnd, FIRST_WINDOW);
+	return ERR_OK;
+}
+
+void pst_lwip_gate_guard(struct tcp_pcb *listener)
+{
+	struct tcp_pcb_listen *listening = (struct tcp_pcb_listen *)(void *)listener;
+
+	listening->ext_args[PST_LWIP_ARG].callbacks = &listener_callbacks;
+	listening->ext_args[PST_LWIP_ARG].data = NULL;
+}
+
+void pst_lwip_gate_pass(struct tcp_pcb *pcb, struct pst_net_syn *syn)
+{
+	struct pst_lwip_half *half = tcp_ext_arg_get(pcb, PST_LWIP_ARG);
+
+	*syn = half->syn;
+	on_destroyed(PST_LWIP_ARG, half);
+}
+
+/* --- sequence numbers and cookies ----------------------------------------------------------- */
+
+static void put_ip(uint8_t *out, const ip_addr_t *ip)
+{
+	struct pst_addr addr = pst_lwip_addr_from(ip, 0);
+
+	memcpy(out, addr.ip, sizeof(addr.ip));
+}
+
+static uint32_t sign(const struct pst_lwip *lwip, const struct ticket *ticket)
+{
+	struct pst_span bytes = {(const uint8_t *)ticket, sizeof(*ticket)};
+
+	return (ticket->slot & 1) << 31 | ticket->size_index << HASH_BITS |
+		((uint32_t)pst_hash(&lwip->key, bytes) & HASH_MASK);
+}
+
+static uint32_t slot_of(const struct pst_lwip *lwip)
+{
+	return (uint32_t)(lwip->loop->now_ms / SLOT_MS);
+}
+
+/* The largest of the sizes that the SYN allows (RFC 9293 section 3.7.1). */
+static uint32_t size_index_of(const struct pst_net_syn *syn)
+{
+	uint16_t size = 536;
+	uint32_t index = 0;
+
+	for (uint32_t i = 0; i < syn->options_len;) {
+		uint8_t kind = syn->options[i];
+
+		if (kind == OPTION_END)
+			break;
+		if (kind == OPTION_NONE) {
+			i++;
+			continue;
+		}
+		if (i + 1 >= syn->options_len || syn->options[i + 1] < 2)
+			break;
+		if (kind == OPTION_MSS && i + 4 <= syn->options_len)
+			size = (uint16_t)(syn->options[i + 2] << 8 | syn->options[i + 3]);
+		i += syn->options[i + 1];
+	}
+	for (uint32_t i = 0; i < PST_COUNT(sizes); i++)
+		if (sizes[i] <= size)
+			index = i;
+	return index;
+}
+
+u32_t pst_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote,
+	u16_t remote_port)
+{
+	struct pst_lwip *lwip = pst_lwip_current;
+	struct pst_lwip_gate *gate = &lwip->gate;
+	struct ticket ticket = {.client_port = remote_port, .local_port = local_port};
+
+	if (gate->replaying)
+		return gate->replay_isn;
+	put_ip(ticket.client, remote);
+	put_ip(ticket.local, local);
+	if (!gate->syn_seen) {
+		struct pst_span bytes = {(const uint8_t *)&ticket, sizeof(ticket)};
+
+		/* RFC 6528: a clock of 4 microseconds, shifted for each pair. */
+		return (u32_t)(pst_hash(&lwip->key, bytes) + lwip->loop->now_ms * 250);
+	}
+	gate->syn_seen = false;
+	ticket.client_seq = gate->syn_seq;
+	ticket.slot = slot_of(lwip);
+	ticket.size_index = size_index_of(&gate->syn);
+	return sign(lwip, &ticket);
+}
+
+static void look_at_syn(struct pst_lwip_gate *gate, const struct tcp_hdr *header,
+	uint16_t options_len, uint16_t first_len, const uint8_t *second)
+{
+	struct pst_net_syn *syn = &gate->syn;
+	uint16_t len = (uint16_t)PST_MIN((size_t)options_len, sizeof(syn->options));
+	const uint8_t *first = (const uint8_t *)header + TCP_HLEN;
+
+	*syn = (struct pst_net_syn){.window = header->wnd, .options_len = (uint8_t)len};
+	for (uint16_t i = 0; i < len; i++)
+		syn->options[i] = i < first_len ? first[i] : second[i - first_len];
+	gate->syn_seq = header->seqno;
+	gate->syn_seen = true;
+	if (gate->replaying)
+		return;
+	if (ip_current_is_v6()) {
+		syn->ttl = IP6H_HOPLIM(ip6_current_header());
+		syn->unfragmented = true;
+	} else {
+		syn->ttl = IPH_TTL(ip4_current_header());
+		syn->unfragmented = (IPH_OFFSET(ip4_current_header()) & PP_HTONS(IP_DF)) != 0;
+	}
+}
+
+/*  ret true: the ACK of somebody who had to make way; his SYN will be played again */
+static bool redeem(struct pst_lwip *lwip, const struct tcp_hdr *header)
+{
+	struct pst_lwip_gate *gate = &lwip->gate;
+	uint32_t isn = header->ackno - 1;
+	struct ticket ticket = {
+		.client_seq = header->seqno - 1,
+		.client_port = header->src,
+		.local_port = header->dest,
+		.size_index = isn >> HASH_BITS & 3,
+	};
+
+	if (lwip->loop->now_ms >= gate->pressed_until_ms || gate->replay_count == REPLAYS_MAX)
+		return false;
+	ticket.slot = slot_of(lwip);
+	if ((ticket.slot & 1) != isn >> 31)
+		ticket.slot--;
+	put_ip(ticket.client, ip_current_src_addr());
+	put_ip(ticket.local, ip_current_dest_addr());
+	if (sign(lwip, &ticket) != isn)
+		return false;
+	gate->replays[gate->replay_count++] = (struct pst_lwip_replay){
+		.netif = ip_current_input_netif(),
+		.client = *ip_current_src_addr(),
+		.local = *ip_current_dest_addr(),
+		.client_port = header->src,
+		.local_port = header->dest,
+		.client_seq = header->seqno - 1,
+		.isn = isn,
+		.window = header->wnd,
+		.size_index = (uint8_t)ticket.size_index,
+	};
+	return true;
+}
+
+err_t pst_lwip_on_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t options_len,
+	u16_t options_first_len, u8_t *options_second, struct pbuf *packet)
+{
+	struct pst_lwip *lwip = pst_lwip_current;
+	uint8_t flags = TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST);
+
+	(void)packet;
+	lwip->gate.syn_seen = false;
+	if (pcb->state != LISTEN)
+		return ERR_OK;
+	if (flags == TCP_SYN)
+		look_at_syn(&lwip->gate, header, options_len, options_first_len, options_second);
+	else if (flags == TCP_ACK && redeem(lwip, header))
+		return ERR_VAL;
+	return ERR_OK;
+}
+
+/* --- playing SYNs again --------------------------------------------------------------------- */
+
+#define SYN_BYTES (TCP_HLEN + 4)
+
+static void put_syn(uint8_t *at, const struct pst_lwip_replay *replay)
+{
+	struct tcp_hdr *header = (struct tcp_hdr *)(void *)at;
+
+	header->src = lwip_htons(replay->client_port);
+	header->dest = lwip_htons(replay->local_port);
+	header->seqno = lwip_htonl(replay->client_seq);
+	TCPH_HDRLEN_FLAGS_SET(header, SYN_BYTES / 4, TCP_SYN);
+	header->wnd = lwip_htons(replay->window);
+	at[TCP_HLEN] = OPTION_MSS;
+	at[TCP_HLEN + 1] = 4;
+	at[TCP_HLEN + 2] = (uint8_t)(sizes[replay->size_index] >> 8);
+	at[TCP_HLEN + 3] = (uint8_t)sizes[replay->size_index];
+}
+
+static void put_ip4(uint8_t *at, const struct pst_lwip_replay *replay)
+{
+	struct ip_hdr *header = (struct ip_hdr *)(void *)at;
+
+	IPH_VHL_SET(header, 4, IP_HLEN / 4);
+	IPH_LEN_SET(header, lwip_htons(IP_HLEN + SYN_BYTES));
+	IPH_TTL_SET(header, 64);
+	IPH_PROTO_SET(header, IP_PROTO_TCP);
+	ip4_addr_copy(header->src, *ip_2_ip4(&replay->client));
+	ip4_addr_copy(header->dest, *ip_2_ip4(&replay->local));
+	IPH_CHKSUM_SET(header, inet_chksum(header, IP_HLEN));
+}
+
+static void put_ip6(uint8_t *at, const struct pst_lwip_replay *replay)
+{
+	struct ip6_hdr *header = (struct ip6_hdr *)(void *)at;
+
+	IP6H_VTCFL_SET(header, 6, 0, 0);
+	IP6H_PLEN_SET(header, SYN_BYTES);
+	IP6H_NEXTH_SET(header, IP6_NEXTH_TCP);
+	IP6H_HOPLIM_SET(header, 64);
+	ip6_addr_copy_to_packed(header->src, *ip_2_ip6(&replay->client));
+	ip6_addr_copy_to_packed(header->dest, *ip_2_ip6(&replay->local));
+}
+
+static void play(struct pst_lwip_gate *gate, const struct pst_lwip_replay *replay)
+{
+	bool is_ip6 = IP_IS_V6(&replay->client);
+	u16_t header_len = is_ip6 ? IP6_HLEN : IP_HLEN;
+	struct pbuf *packet = pbuf_alloc(PBUF_LINK, (u16_t)(header_len + SYN_BYTES), PBUF_RAM);
+	uint8_t *tcp;
+
+	if (!packet)
+		return;
+	memset(packet->payload, 0, packet->len);
+	tcp = (uint8_t *)packet->payload + header_len;
+	put_syn(tcp, replay);
+	pbuf_remove_header(packet, header_len);
+	((struct tcp_hdr *)(void *)tcp)->chksum = ip_chksum_pseudo(packet, IP_PROTO_TCP,
+		packet->tot_len, &replay->client, &replay->local);
+	pbuf_add_header(packet, header_len);
+	gate->replaying = true;
+	gate->replay_isn = replay->isn;
+	gate->revived_count++;
+	if (is_ip6) {
+		put_ip6(packet->payload, replay);
+		ip6_input(packet, replay->netif);
+	} else {
+		put_ip4(packet->payload, replay);
+		ip4_input(packet, replay->netif);
+	}
+	gate->replaying = false;
+}
+
+void pst_lwip_gate_replay(struct pst_lwip *lwip)
+{
+	struct pst_lwip_gate *gate = &lwip->gate;
+
+	for (uint8_t i = 0; i < gate->replay_count; i++)
+		play(gate, &gate->replays[i]);
+	gate->replay_count = 0;
+}
+
+/* --- the whole ------------------------------------------------------------------------------ */
+
+static size_t halves_size(const struct pst_lwip_limits *limits)
+{
+	return limits->half_count_max * sizeof(struct pst_lwip_half);
+}
+
+int pst_lwip_gate_open(struct pst_lwip *lwip)
+{
+	struct pst_lwip_gate *gate = &lwip->gate;
+
+	gate->halves = pst_mem_alloc(lwip->mem, halves_size(&lwip->limits));
+	gate->replays = pst_mem_alloc(lwip->mem, REPLAYS_MAX * sizeof(*gate->replays));
+	if (gate->halves && gate->replays)
+		return 0;
+	pst_lwip_gate_close(lwip);
+	return -PST_E_NOMEM;
+}
+
+void pst_lwip_gate_close(struct pst_lwip *lwip)
+{
+	struct pst_lwip_gate *gate = &lwip->gate;
+
+	PST_BUG_ON(gate->half_count);
+	pst_mem_free(lwip->mem, gate->halves, halves_size(&lwip->limits));
+	pst_mem_free(lwip->mem, gate->replays, REPLAYS_MAX * sizeof(*gate->replays));
+}
+
+uint64_t pst_lwip_gate_bound(const struct pst_lwip_limits *limits)
+{
+	return halves_size(limits) + REPLAYS_MAX * sizeof(struct pst_lwip_replay);
+}

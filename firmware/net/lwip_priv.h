@@ -1,0 +1,56 @@
+/* net/lwip_priv.h - what the files of the lwIP adapter share
+ *
+ * Layer: net (adapter).
+ */
+#ifndef PST_NET_LWIP_PRIV_H
+#define PST_NET_LWIP_PRIV_H
+
+#include <lwip/ip_addr.h>
+#include <lwip/netif.h>
+#include <lwip/tcp.h>
+
+#include "net/net_lwip.h"
+
+/* The one that is open; lwIP's hooks have no other way to find it. */
+extern struct pst_lwip *pst_lwip_current;
+
+/* The one extra argument of a pcb: a half while its handshake lasts, then a connection. */
+#define PST_LWIP_ARG 0
+
+static inline struct pst_lwip_interface *pst_lwip_interface_of(struct pst_net *net)
+{
+	return PST_CONTAINER(net, struct pst_lwip_interface, net);
+}
+
+int pst_lwip_error(err_t error);
+struct pst_addr pst_lwip_addr_from(const ip_addr_t *ip, uint16_t port);
+/* An address of family NONE becomes "any of either family". */
+void pst_lwip_addr_to(const struct pst_addr *addr, ip_addr_t *ip);
+/* Has it this address, or is it the wildcard? */
+bool pst_lwip_has_addr(const struct pst_lwip_interface *interface, const struct pst_addr *addr);
+/* To be called whenever lwIP may have sent something: what an interface sends to itself waits for a
+ * task of ours. */
+void pst_lwip_settle(struct pst_lwip *lwip);
+
+/* The pools of connections and of the pages that hold unread bytes. */
+void pst_lwip_pools_init(struct pst_lwip *lwip);
+void pst_lwip_pools_fini(struct pst_lwip *lwip);
+uint64_t pst_lwip_pools_bound(const struct pst_lwip_limits *limits);
+
+extern const struct pst_net_ops pst_lwip_net_ops;
+extern const struct pst_dgram_ops pst_lwip_dgram_ops;
+
+/* --- the gate ------------------------------------------------------------------------------- */
+
+int pst_lwip_gate_open(struct pst_lwip *lwip) PST_MUST_CHECK;
+void pst_lwip_gate_close(struct pst_lwip *lwip);
+uint64_t pst_lwip_gate_bound(const struct pst_lwip_limits *limits);
+/* A listener's pcbs pass the gate from now on. */
+void pst_lwip_gate_guard(struct tcp_pcb *listener);
+/* The handshake is over: the gate forgets the pcb.
+ *  out syn: how it began */
+void pst_lwip_gate_pass(struct tcp_pcb *pcb, struct pst_net_syn *syn);
+/* Play again what valid cookies ask for; to be called when no frame is being looked at. */
+void pst_lwip_gate_replay(struct pst_lwip *lwip);
+
+#endif

@@ -1,0 +1,126 @@
+/* net/net_lwip.h - the stream and datagram seams over our own TCP/IP
+ *
+ * Layer: net (adapter). Uses: base, loop, net/frames.h, lwIP.
+ * Concept: one lwIP for the process (it is made of globals), any number of interfaces in it. Each
+ * interface owns a MAC address and its IP addresses, sends and gets Ethernet frames through a
+ * driver, and is a `struct pst_net` and a `struct pst_dgrams` of its own: what listens on one is not
+ * reached through another. The loop's clock is lwIP's; its randomness is the rng seam's.
+ * Nothing of ours is called while lwIP runs: its callbacks note what has happened, and the owners
+ * hear of it in the loop's task phase.
+ * Memory: pcbs, segments and frame buffers are lwIP's fixed pools (Kconfig); what a peer has sent and
+ * nobody has read lies in pages of ours, so that frame buffers are never held by a slow reader; what
+ * waits to be sent is libc's, at most POSTERN_LWIP_SEND_KIB a connection.
+ */
+#ifndef PST_NET_NET_LWIP_H
+#define PST_NET_NET_LWIP_H
+
+#include "base/hash.h"
+#include "base/rng.h"
+#include "net/dgram.h"
+#include "net/frames.h"
+#include "net/net.h"
+
+/* How many connections can be open at a time, those that are ending included; more have nothing left
+ * of memory to be made of. */
+uint32_t pst_lwip_conns_max(void);
+/* One for lwIP's own timeouts. */
+#define PST_LWIP_TIMERS_MAX 1
+
+struct pst_lwip_limits {
+	/* Bytes that have arrived on accepted and on connected sockets and wait to be read, in all.
+	 * Two figures, so that clients who send a lot cannot keep the internal servers' replies out. */
+	uint32_t accept_bytes_max, connect_bytes_max;
+	/* Clients whose handshake is not over: in all (then one at random makes way, and its
+	 * handshake can still be ended by what it sends), and of one IPv4 /24 or IPv6 /64. */
+	uint32_t half_count_max, half_network_max;
+	uint32_t accept_turn_max; /* clients accepted per listener and turn */
+};
+
+struct pst_lwip_half;
+struct pst_lwip_replay;
+
+/* Handshakes that are not over. */
+struct pst_lwip_gate {
+	struct pst_lwip_half *halves; /* half_count_max of them; the first half_count are in use */
+	uint32_t half_count;
+	struct pst_net_syn syn;       /* of the segment that is being looked at */
+	uint32_t syn_seq;
+	bool syn_seen;                /* and the next sequence number is for it */
+	uint8_t replay_count;
+	uint32_t replay_isn;          /* for the SYN that is played again; `replaying` says so */
+	bool replaying;
+	uint64_t pressed_until_ms;    /* somebody had to make way: cookies count until then */
+	struct pst_lwip_replay *replays;
+	uint64_t evicted_count, revived_count;
+};
+
+struct pst_lwip {
+	struct pst_loop *loop;
+	struct pst_mem *mem;
+	struct pst_rng *rng;
+	struct pst_lwip_limits limits;
+	struct pst_list interfaces;
+	struct pst_timer timer;
+	struct pst_pool conn_pool, accept_pages, connect_pages;
+	struct pst_hash_key key; /* of sequence numbers and cookies */
+	struct pst_lwip_gate gate;
+	/* Whose callback is running; NULL once that was closed in it. */
+	struct pst_net_conn *current;
+	struct pst_net_listener *accepting;
+};
+
+#define PST_LWIP_IPV6_MAX 2
+
+/* How an interface gets its addresses. */
+struct pst_lwip_address_conf {
+	uint8_t mac[6];
+	struct pst_cidr ipv4;   /* with the host's own bits in `net`; family NONE: none */
+	struct pst_addr gateway; /* family NONE: none */
+	struct pst_cidr ipv6[PST_LWIP_IPV6_MAX]; /* likewise, besides the link-local one */
+	uint32_t ipv6_count;
+	struct pst_addr gateway6; /* family NONE: from router advertisements */
+	bool dhcp;  /* IPv4 */
+	bool slaac; /* IPv6 */
+};
+
+struct netif;
+
+struct pst_lwip_interface {
+	struct pst_net net;
+	struct pst_dgrams dgrams;
+	struct pst_lwip *lwip;
+	struct pst_frames *frames;
+	struct netif *netif;
+	struct pst_node node;
+	struct pst_list listeners;
+	struct pst_task loopback; /* what it has sent to itself */
+	uint8_t mac[6];
+};
+
+/* Start lwIP. Only one may be open in a process at a time.
+ *  ret 0 | -PST_E_NOMEM */
+int pst_lwip_open(struct pst_lwip *lwip, struct pst_loop *loop, struct pst_mem *mem,
+		  struct pst_rng *rng, const struct pst_lwip_limits *limits) PST_MUST_CHECK;
+/* Every interface must have been removed before. */
+void pst_lwip_close(struct pst_lwip *lwip);
+/* The memory that it can take at most, lwIP's own included. */
+uint64_t pst_lwip_bound(const struct pst_lwip_limits *limits);
+
+/* Add an interface and bring it up; its driver may hand in frames from now on.
+ *  in  frames: outlives the interface
+ *  ret 0 | -PST_E_NOMEM */
+int pst_lwip_add(struct pst_lwip *lwip, struct pst_lwip_interface *interface,
+		 struct pst_frames *frames, const struct pst_lwip_address_conf *conf) PST_MUST_CHECK;
+/* Every connection, datagram socket and listener of it must have been closed. What was still to be
+ * delivered is given up. */
+void pst_lwip_remove(struct pst_lwip_interface *interface);
+
+/* Are its addresses there and known to be nobody else's? (DHCP has answered, IPv6 addresses are no
+ * longer tentative.) */
+bool pst_lwip_is_ready(const struct pst_lwip_interface *interface);
+/* Its addresses now.
+ *  ret how many, at most `max` */
+uint32_t pst_lwip_addresses(const struct pst_lwip_interface *interface, struct pst_addr *out,
+			    uint32_t max);
+
+#endif
