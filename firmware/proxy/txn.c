@@ -143,15 +143,14 @@ static void finish(struct pst_txn *txn, const struct pst_smtp_reply *reply, bool
 		owner->on_final(session, reply);
 }
 
-static void finish_for(struct pst_txn *txn, enum pst_reason reason, bool final_lost)
+void pst_txn_finish_for(struct pst_txn *txn, enum pst_reason reason, bool final_lost)
 {
 	struct pst_smtp_reply reply = pst_txn_reply_of(reason);
 
 	finish(txn, &reply, final_lost);
 }
 
-/* Remember the internal server's words for the record. */
-static void note_relay_reply(struct pst_txn *txn, const struct pst_relay_event *event)
+void pst_txn_note_relay_reply(struct pst_txn *txn, const struct pst_relay_event *event)
 {
 	struct pst_span text = pst_span_sub(event->text, 0, sizeof(txn->relay_text));
 
@@ -162,11 +161,9 @@ static void note_relay_reply(struct pst_txn *txn, const struct pst_relay_event *
 		memcpy(txn->relay_text, text.at, text.len);
 }
 
-/* The internal refusal in our words (or, where the owner wants it, in its own). The code is passed
- * on; where the enhanced code is missing, stage and class make one.
- *  in  area: for the text; borrowed by the reply */
-static struct pst_smtp_reply refusal(const struct pst_txn *txn, const struct pst_relay_event *event,
-				     bool at_rcpt, struct pst_buf *area)
+struct pst_smtp_reply pst_txn_refusal(const struct pst_txn *txn,
+				      const struct pst_relay_event *event, bool at_rcpt,
+				      struct pst_buf *area)
 {
 	struct pst_smtp_reply reply = pst_txn_reply_of(PST_REASON_relay_refused);
 
@@ -189,219 +186,6 @@ static struct pst_smtp_reply refusal(const struct pst_txn *txn, const struct pst
 		reply.text = pst_buf_span(area);
 	}
 	return reply;
-}
-
-/* ---- recipients ------------------------------------------------------------------------------ */
-
-static void tell_recipient(struct pst_txn *txn, const struct pst_smtp_reply *reply)
-{
-	txn->rcpt_pending = false;
-	if (reply->code / 100 != 2)
-		txn->refused_count++;
-	txn->client_code = txn->facts.rcpt_count == 0 ? reply->code : 0;
-	if (txn->session)
-		txn->owner->on_recipient(txn->session, reply);
-}
-
-static void refuse_recipient(struct pst_txn *txn, enum pst_reason reason)
-{
-	txn->rcpt_reason = (uint8_t)reason;
-	txn->rcpt_pending = true;
-	pst_loop_resume(txn->txns->env->loop, &txn->task);
-}
-
-/* What policy wants to know of a recipient; it borrows the path.
- *  ret its route, NULL: none */
-static const struct pst_route *ask_about(struct pst_txn *txn, const struct pst_smtp_path *path)
-{
-	const struct pst_relay_conf *conf = &txn->conf->relay;
-	const struct pst_route *route;
-
-	/* The core lets no bare local part pass but postmaster. */
-	txn->asked_bare = path->flags & PST_SMTP_PATH_BARE;
-	if (txn->asked_bare)
-		route = conf->route_count > 0 ? &conf->routes[0] : NULL;
-	else
-		route = pst_relay_route(conf, path->domain);
-	txn->asked = (struct pst_policy_rcpt){
-		.mailbox = path->mailbox,
-		.domain = path->domain,
-		.has_route = route != NULL,
-		.routes_onward = pst_smtp_local_routes(path),
-		.routing_allowed = route && route->routing_allow,
-		.same_route = !txn->route || txn->route == route,
-	};
-	return route;
-}
-
-static bool is_exempt(const struct pst_txn *txn)
-{
-	static const struct pst_span postmaster = PST_SPAN("postmaster@");
-
-	return txn->asked_bare || pst_span_starts_nocase(txn->asked.mailbox, postmaster) ||
-	       pst_policy_allows(&txn->conf->policy, &txn->facts, txn->asked.mailbox);
-}
-
-/* One message has one verdict, so those whom no score may bar do not share it with the others. */
-static enum pst_reason judge_score(struct pst_txn *txn)
-{
-	bool exempt = is_exempt(txn);
-
-	if (txn->route && exempt != txn->exempt)
-		return PST_REASON_other_route;
-	txn->exempt = exempt;
-	if (exempt)
-		txn->facts.set |= PST_FACT_EXEMPT;
-	return pst_txn_judge_sender(txn);
-}
-
-/*  ret NULL: over a bound */
-static const struct pst_smtp_rcpt_dsn *dsn_new(struct pst_txn *txn,
-					       const struct pst_smtp_rcpt_dsn *given)
-{
-	struct pst_smtp_rcpt_dsn *dsn = pst_arena_alloc(&txn->arena, sizeof(*dsn));
-
-	if (!dsn)
-		return NULL;
-	dsn->notify = pst_arena_copy(&txn->arena, given->notify);
-	dsn->orcpt = pst_arena_copy(&txn->arena, given->orcpt);
-	return dsn->notify.at && dsn->orcpt.at ? dsn : NULL;
-}
-
-static struct pst_rcpt *rcpt_new(struct pst_txn *txn, const struct pst_smtp_event *event)
-{
-	struct pst_rcpt *rcpt = pst_arena_alloc(&txn->arena, sizeof(*rcpt));
-
-	if (!rcpt)
-		return NULL;
-	rcpt->relay.mailbox = pst_arena_copy(&txn->arena, event->path.mailbox);
-	if (!rcpt->relay.mailbox.at)
-		return NULL;
-	if (event->dsn.notify.len > 0 || event->dsn.orcpt.len > 0) {
-		rcpt->relay.dsn = dsn_new(txn, &event->dsn);
-		if (!rcpt->relay.dsn)
-			return NULL;
-	}
-	if (txn->rcpt_last)
-		txn->rcpt_last->next = rcpt;
-	else
-		txn->rcpts = rcpt;
-	txn->rcpt_last = rcpt;
-	return rcpt;
-}
-
-/* Everything is known that may keep it out: offer it inside. */
-static void offer(struct pst_txn *txn)
-{
-	enum pst_reason reason = pst_policy_recipient(&txn->conf->policy, &txn->facts, &txn->asked);
-
-	txn->rcpt_waits = false;
-	if (reason == PST_REASON_none)
-		reason = judge_score(txn);
-	if (reason == PST_REASON_none && txn->relay_dead)
-		reason = PST_REASON_relay_failed;
-	if (reason != PST_REASON_none) {
-		txn->offered = NULL;
-		refuse_recipient(txn, reason);
-		return;
-	}
-	if (!txn->begun) {
-		txn->begun = true;
-		txn->tx.route = txn->offered_route;
-		pst_relay_begin(txn->txns->relay, &txn->tx);
-	}
-	txn->route = txn->offered_route;
-	pst_relay_offer(&txn->tx, &txn->offered->relay);
-}
-
-void pst_txn_settled(struct pst_txn *txn)
-{
-	if (txn->rcpt_waits)
-		offer(txn);
-	else if (txn->phase == PST_TXN_JUDGE || txn->stream_due)
-		pst_txn_judge(txn);
-}
-
-static bool is_denied(enum pst_reason reason)
-{
-	return reason == PST_REASON_client_denied || reason == PST_REASON_sender_denied ||
-	       reason == PST_REASON_recipient_denied;
-}
-
-void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt)
-{
-	const struct pst_route *route = ask_about(txn, &rcpt->path);
-	enum pst_reason reason = pst_policy_recipient(&txn->conf->policy, &txn->facts, &txn->asked);
-	uint32_t local_len;
-
-	/* An entry that allows the sender may yet come to bear, when SPF has confirmed it. */
-	if (is_denied(reason) && !pst_txn_is_settled(txn))
-		reason = PST_REASON_none;
-	if (reason == PST_REASON_none && txn->relay_dead)
-		reason = PST_REASON_relay_failed;
-	if (reason == PST_REASON_none && pst_txn_refused_before(txn, rcpt->path.mailbox))
-		reason = PST_REASON_refused_before;
-	if (reason != PST_REASON_none) {
-		refuse_recipient(txn, reason);
-		return;
-	}
-	txn->offered = rcpt_new(txn, rcpt);
-	if (!txn->offered) {
-		refuse_recipient(txn, PST_REASON_too_many_recipients);
-		return;
-	}
-	local_len = txn->asked.mailbox.len - txn->asked.domain.len;
-	txn->asked.mailbox = txn->offered->relay.mailbox;
-	txn->asked.domain = pst_span_sub(txn->asked.mailbox, local_len, txn->asked.mailbox.len);
-	txn->offered_route = route;
-	txn->rcpt_pending = true;
-	txn->rcpt_reason = PST_REASON_none;
-	txn->rcpt_waits = true;
-	if (pst_txn_is_settled(txn))
-		offer(txn);
-}
-
-/* What becomes of the quarantine address is no business of the client's. */
-static void on_quarantine(struct pst_txn *txn, struct pst_rcpt *rcpt,
-			  const struct pst_relay_event *event)
-{
-	if (event->code / 100 != 2) {
-		note_relay_reply(txn, event);
-		txn->reason = PST_REASON_relay_failed;
-		finish_for(txn, PST_REASON_relay_failed, false);
-		return;
-	}
-	txn->tx.accepted = &rcpt->relay;
-	pst_relay_data(&txn->tx);
-}
-
-static void on_recipient(struct pst_txn *txn, const struct pst_relay_event *event)
-{
-	struct pst_rcpt *rcpt = txn->offered;
-	struct pst_smtp_reply reply = {250, PST_SMTP_ENHANCED(2, 1, 5), PST_SPAN("Ok")};
-	uint8_t area[256];
-	struct pst_buf text;
-
-	txn->offered = NULL;
-	if (txn->quarantined) {
-		on_quarantine(txn, rcpt, event);
-		return;
-	}
-	if (event->code / 100 == 2) {
-		rcpt->accepted = true;
-		if (txn->accepted_last)
-			txn->accepted_last->next = &rcpt->relay;
-		else
-			txn->tx.accepted = &rcpt->relay;
-		txn->accepted_last = &rcpt->relay;
-		txn->facts.rcpt_count++;
-	} else {
-		pst_buf_init(&text, area, sizeof(area));
-		reply = refusal(txn, event, true, &text);
-		txn->rcpt_reason = event->ours ? PST_REASON_relay_failed : PST_REASON_relay_refused;
-		note_relay_reply(txn, event);
-	}
-	tell_recipient(txn, &reply);
 }
 
 /* ---- data ------------------------------------------------------------------------------------ */
@@ -439,7 +223,7 @@ bool pst_txn_doomed(const struct pst_txn *txn, struct pst_smtp_reply *reply, str
 	};
 
 	if (txn->reason == PST_REASON_relay_refused)
-		*reply = refusal(txn, &event, false, text);
+		*reply = pst_txn_refusal(txn, &event, false, text);
 	else if (txn->reason != PST_REASON_none)
 		*reply = pst_txn_reply_of((enum pst_reason)txn->reason);
 	else if (txn->relay_dead)
@@ -651,6 +435,14 @@ static void commit(struct pst_txn *txn, bool streaming)
 	}
 }
 
+void pst_txn_settled(struct pst_txn *txn)
+{
+	if (pst_txn_offer_waiting(txn))
+		return;
+	if (txn->phase == PST_TXN_JUDGE || txn->stream_due)
+		pst_txn_judge(txn);
+}
+
 void pst_txn_judged(struct pst_txn *txn)
 {
 	if (txn->phase == PST_TXN_JUDGE) {
@@ -692,7 +484,7 @@ static void on_task(struct pst_task *task)
 	if (txn->rcpt_pending && !txn->offered) {
 		struct pst_smtp_reply reply = pst_txn_reply_of((enum pst_reason)txn->rcpt_reason);
 
-		tell_recipient(txn, &reply);
+		pst_txn_tell_recipient(txn, &reply);
 	} else if (txn->phase == PST_TXN_COMMIT && txn->reason != PST_REASON_none) {
 		struct pst_smtp_reply reply;
 		uint8_t area[256];
@@ -714,7 +506,7 @@ static void on_task(struct pst_task *task)
 		pst_txn_note_outcome(txn, again.code);
 		finish(txn, &again, false);
 	} else if (txn->phase == PST_TXN_COMMIT && txn->relay_dead) {
-		finish_for(txn, PST_REASON_relay_failed, false);
+		pst_txn_finish_for(txn, PST_REASON_relay_failed, false);
 	} else if (txn->phase == PST_TXN_COMMIT) {
 		pump(txn);
 	}
@@ -739,7 +531,7 @@ static void refused_inside(struct pst_txn *txn, const struct pst_relay_event *ev
 	struct pst_buf text;
 	struct pst_smtp_reply reply;
 
-	note_relay_reply(txn, event);
+	pst_txn_note_relay_reply(txn, event);
 	if (txn->phase == PST_TXN_STREAM) {
 		bool was_paused = txn->paused;
 
@@ -749,7 +541,7 @@ static void refused_inside(struct pst_txn *txn, const struct pst_relay_event *ev
 		return;
 	}
 	pst_buf_init(&text, area, sizeof(area));
-	reply = refusal(txn, event, false, &text);
+	reply = pst_txn_refusal(txn, event, false, &text);
 	txn->reason = (uint8_t)reason;
 	finish(txn, &reply, false);
 }
@@ -776,11 +568,11 @@ static void on_final(struct pst_txn *txn, const struct pst_relay_event *event)
 		if (!event->last)
 			return;
 		if (pst_txn_fates_differ(txn)) {
-			note_relay_reply(txn, event);
+			pst_txn_note_relay_reply(txn, event);
 			pst_txn_note_fates(txn);
 			txn->partial = true;
 			txn->reason = PST_REASON_fates;
-			finish_for(txn, PST_REASON_fates, false);
+			pst_txn_finish_for(txn, PST_REASON_fates, false);
 			return;
 		}
 	}
@@ -788,7 +580,7 @@ static void on_final(struct pst_txn *txn, const struct pst_relay_event *event)
 		refused_inside(txn, event);
 		return;
 	}
-	note_relay_reply(txn, event);
+	pst_txn_note_relay_reply(txn, event);
 	pst_txn_note_outcome(txn, reply.code);
 	finish(txn, &reply, false);
 }
@@ -807,7 +599,7 @@ static void on_failed(struct pst_txn *txn, const struct pst_relay_event *event)
 
 			txn->offered = NULL;
 			txn->rcpt_reason = PST_REASON_relay_failed;
-			tell_recipient(txn, &reply);
+			pst_txn_tell_recipient(txn, &reply);
 		}
 		break;
 	case PST_TXN_STREAM:
@@ -822,7 +614,7 @@ static void on_failed(struct pst_txn *txn, const struct pst_relay_event *event)
 			txn->partial = true;
 		}
 		txn->reason = PST_REASON_relay_failed;
-		finish_for(txn, PST_REASON_relay_failed, event->final_lost);
+		pst_txn_finish_for(txn, PST_REASON_relay_failed, event->final_lost);
 		break;
 	case PST_TXN_COLLECT: /* told at the end of data */
 	case PST_TXN_JUDGE:
@@ -842,7 +634,7 @@ static void on_relay_event(struct pst_relay_tx *tx, const struct pst_relay_event
 		return;
 	switch (event->kind) {
 	case PST_RELAY_RCPT:
-		on_recipient(txn, event);
+		pst_txn_on_recipient(txn, event);
 		break;
 	case PST_RELAY_DATA:
 		on_data_reply(txn, event);

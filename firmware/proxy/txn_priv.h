@@ -1,7 +1,8 @@
 /* proxy/txn_priv.h - what the files of a transaction share
  *
- * Layer: proxy. txn.c: its way from MAIL to the final reply. txn_fates.c: what it asks of the ledger
- * and leaves there. txn_record.c: the line that tells of it. txn_judge.c: its score and its verdict.
+ * Layer: proxy. txn.c: its way from MAIL to the final reply. txn_rcpt.c: its recipients. txn_fates.c:
+ * what it asks of the ledger and leaves there. txn_record.c: the line that tells of it. txn_judge.c:
+ * its score and its verdict.
  */
 #ifndef PST_PROXY_TXN_PRIV_H
 #define PST_PROXY_TXN_PRIV_H
@@ -28,10 +29,29 @@ void pst_txn_judge(struct pst_txn *txn);
  *  ret false: it has no route, or there is no memory */
 bool pst_txn_quarantine(struct pst_txn *txn) PST_MUST_CHECK;
 
-/* txn.c: what was asked at MAIL or before is known. */
+/* txn.c */
+/* What was asked at MAIL or before is known. */
 void pst_txn_settled(struct pst_txn *txn);
-/* txn.c: the verdict is there. */
+/* The verdict is there. */
 void pst_txn_judged(struct pst_txn *txn);
+/* It is over, for a reason of ours. */
+void pst_txn_finish_for(struct pst_txn *txn, enum pst_reason reason, bool final_lost);
+/* Remember the internal server's words for the record. */
+void pst_txn_note_relay_reply(struct pst_txn *txn, const struct pst_relay_event *event);
+/* The internal refusal in our words (or, where the owner wants it, in its own). The code is passed
+ * on; where the enhanced code is missing, stage and class make one.
+ *  in  area: for the text; borrowed by the reply */
+struct pst_smtp_reply pst_txn_refusal(const struct pst_txn *txn,
+				      const struct pst_relay_event *event, bool at_rcpt,
+				      struct pst_buf *area);
+
+/* txn_rcpt.c */
+/* What was asked about client and sender is known: the recipient that waits for it goes on.
+ *  ret false: none waits */
+bool pst_txn_offer_waiting(struct pst_txn *txn);
+void pst_txn_tell_recipient(struct pst_txn *txn, const struct pst_smtp_reply *reply);
+/* The internal server's word on the recipient that was offered. */
+void pst_txn_on_recipient(struct pst_txn *txn, const struct pst_relay_event *event);
 
 /* txn_fates.c */
 bool pst_txn_refused_before(struct pst_txn *txn, struct pst_span mailbox);

@@ -1,51 +1,31 @@
 /* smtp/server.c - verbs, states and framing of the server side */
 #include <string.h>
 
-#include "base/utf8.h"
-#include "smtp/server.h"
-
-#define NAME_MAX 255     /* HELO's argument: a domain's limit (RFC 5321 4.5.3.1.2) */
-#define SIZE_DIGITS_MAX 20 /* RFC 1870 section 3 */
+#include "smtp/server_priv.h"
 
 #define IN(state) (1u << PST_SMTP_##state)
 #define ANY_COMMAND (IN(READY) | IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(NEXT))
 
-#define REPLY(number, c, s, d, words) \
-	{.code = (number), .enhanced = {(c), (s), (d)}, .text = PST_SPAN(words)}
-
 static const struct pst_smtp_reply
-	OK = REPLY(250, 2, 0, 0, "ok"),
-	BYE = REPLY(221, 2, 0, 0, "closing connection"),
-	HELP = REPLY(214, 2, 0, 0, "see RFC 5321"),
-	CANNOT_VERIFY = REPLY(252, 2, 5, 0, "send some mail, the recipient will be tried then"),
-	FRAMING = REPLY(500, 5, 5, 2, "bare CR, LF or NUL in a command"),
-	TOO_LONG = REPLY(500, 5, 5, 2, "line too long"),
-	NO_COMMAND = REPLY(500, 5, 5, 2, "a command is wanted"),
-	UNKNOWN = REPLY(500, 5, 5, 1, "command not recognized"),
-	NOT_SMTP = REPLY(554, 5, 5, 1, "this is not SMTP"),
-	NOT_OFFERED = REPLY(502, 5, 5, 1, "command not offered"),
-	NO_HELO = REPLY(503, 5, 5, 1, "send EHLO first"),
-	NO_MAIL = REPLY(503, 5, 5, 1, "send MAIL first"),
-	NO_RCPT = REPLY(503, 5, 5, 1, "send RCPT first"),
-	NESTED_MAIL = REPLY(503, 5, 5, 1, "a transaction is already open"),
-	NO_VALID_RCPT = REPLY(554, 5, 5, 1, "no valid recipients"),
-	NO_RCPT_YET = REPLY(451, 4, 5, 1, "no valid recipients for now"),
-	NO_ARGUMENT = REPLY(501, 5, 5, 4, "this command has no argument"),
-	BAD_HELO = REPLY(501, 5, 5, 4, "a host name is wanted"),
-	WANTS_STRING = REPLY(501, 5, 5, 4, "an argument is wanted"),
-	BAD_STRING = REPLY(501, 5, 5, 4, "this argument is no text"),
-	WANTS_FROM = REPLY(501, 5, 5, 4, "syntax: MAIL FROM:<address>"),
-	WANTS_TO = REPLY(501, 5, 5, 4, "syntax: RCPT TO:<address>"),
-	BAD_SENDER = REPLY(501, 5, 1, 7, "bad sender address"),
-	BAD_RECIPIENT = REPLY(501, 5, 1, 3, "bad recipient address"),
-	NON_ASCII = REPLY(553, 5, 6, 7, "SMTPUTF8 is needed for this address"),
-	BAD_PARAMETER = REPLY(501, 5, 5, 4, "bad parameter"),
-	UNKNOWN_PARAMETER = REPLY(555, 5, 5, 4, "parameter not offered"),
-	BAD_CHUNK = REPLY(501, 5, 5, 4, "syntax: BDAT size [LAST]"),
-	TLS_FIRST = REPLY(530, 5, 7, 10, "REQUIRETLS is for messages that come by TLS"),
-	NO_REQUIRETLS = REPLY(550, 5, 7, 30, "REQUIRETLS is not offered here"),
-	CHUNK_DUE = REPLY(503, 5, 5, 1, "the next chunk is wanted"),
-	TOO_BIG = REPLY(552, 5, 3, 4, "message too big");
+	OK = PST_SMTP_REPLY(250, 2, 0, 0, "ok"),
+	BYE = PST_SMTP_REPLY(221, 2, 0, 0, "closing connection"),
+	HELP = PST_SMTP_REPLY(214, 2, 0, 0, "see RFC 5321"),
+	CANNOT_VERIFY = PST_SMTP_REPLY(252, 2, 5, 0, "send some mail, the recipient will be tried then"),
+	FRAMING = PST_SMTP_REPLY(500, 5, 5, 2, "bare CR, LF or NUL in a command"),
+	TOO_LONG = PST_SMTP_REPLY(500, 5, 5, 2, "line too long"),
+	NO_COMMAND = PST_SMTP_REPLY(500, 5, 5, 2, "a command is wanted"),
+	UNKNOWN = PST_SMTP_REPLY(500, 5, 5, 1, "command not recognized"),
+	NOT_SMTP = PST_SMTP_REPLY(554, 5, 5, 1, "this is not SMTP"),
+	NOT_OFFERED = PST_SMTP_REPLY(502, 5, 5, 1, "command not offered"),
+	NO_HELO = PST_SMTP_REPLY(503, 5, 5, 1, "send EHLO first"),
+	NO_MAIL = PST_SMTP_REPLY(503, 5, 5, 1, "send MAIL first"),
+	NO_RCPT = PST_SMTP_REPLY(503, 5, 5, 1, "send RCPT first"),
+	NESTED_MAIL = PST_SMTP_REPLY(503, 5, 5, 1, "a transaction is already open"),
+	NO_VALID_RCPT = PST_SMTP_REPLY(554, 5, 5, 1, "no valid recipients"),
+	NO_RCPT_YET = PST_SMTP_REPLY(451, 4, 5, 1, "no valid recipients for now"),
+	NO_ARGUMENT = PST_SMTP_REPLY(501, 5, 5, 4, "this command has no argument"),
+	BAD_CHUNK = PST_SMTP_REPLY(501, 5, 5, 4, "syntax: BDAT size [LAST]"),
+	CHUNK_DUE = PST_SMTP_REPLY(503, 5, 5, 1, "the next chunk is wanted");
 
 /* From each state to which others. */
 static const uint16_t EDGES[PST_SMTP_STATE_COUNT] = {
@@ -86,15 +66,6 @@ static void say(struct pst_smtp_event *event, enum pst_smtp_event_kind kind,
 	event->error = reply->code >= 500;
 }
 
-/* Bytes that an argument may hold whatever the verb: printable ASCII. */
-static bool printable(struct pst_span text)
-{
-	for (uint32_t i = 0; i < text.len; i++)
-		if (!pst_is_print(text.at[i]))
-			return false;
-	return true;
-}
-
 static const struct pst_smtp_reply *check_none(struct pst_smtp_server *core, struct pst_span args,
 					       struct pst_smtp_event *event)
 {
@@ -110,246 +81,6 @@ static const struct pst_smtp_reply *check_any(struct pst_smtp_server *core, stru
 	(void)args;
 	(void)event;
 	return NULL;
-}
-
-/* A name beyond ASCII needs the keyword behind it (RFC 6531 section 3.7.4.2). */
-static const struct pst_smtp_reply *check_vrfy(struct pst_smtp_server *core, struct pst_span args,
-					       struct pst_smtp_event *event)
-{
-	bool utf8 = (core->offered & PST_SMTP_CAP_SMTPUTF8) &&
-		    pst_span_ends_nocase(args, PST_SPAN(" SMTPUTF8"));
-
-	(void)event;
-	if (args.len == 0)
-		return &WANTS_STRING;
-	if (printable(args))
-		return NULL;
-	if (!pst_utf8_check(args))
-		return &BAD_STRING;
-	return utf8 ? NULL : &NON_ASCII;
-}
-
-/* What real clients call themselves is seldom a domain by the letter: any word will do here, what
- * it is worth is for the owner to judge. */
-static const struct pst_smtp_reply *check_helo(struct pst_smtp_server *core, struct pst_span args,
-					       struct pst_smtp_event *event)
-{
-	(void)core;
-	event->name = pst_span_word(&args);
-	if (event->name.len == 0 || event->name.len > NAME_MAX || args.len ||
-	    !printable(event->name))
-		return &BAD_HELO;
-	return NULL;
-}
-
-/* The value of "KEYWORD" or "KEYWORD=value" (RFC 5321 section 4.1.2).
- *  ret false: malformed */
-static bool param_split(struct pst_span param, struct pst_span *keyword, struct pst_span *value)
-{
-	int64_t at = pst_span_find(param, '=');
-
-	*keyword = pst_span_sub(param, 0, at < 0 ? param.len : (uint32_t)at);
-	*value = at < 0 ? PST_SPAN_NONE : pst_span_sub(param, (uint32_t)at + 1, param.len);
-	if (keyword->len == 0 || !pst_is_alnum(keyword->at[0]) || (at >= 0 && value->len == 0))
-		return false;
-	for (uint32_t i = 0; i < keyword->len; i++)
-		if (!pst_is_alnum(keyword->at[i]) && keyword->at[i] != '-')
-			return false;
-	return pst_utf8_check(*value) && pst_span_find(*value, '=') < 0;
-}
-
-static const struct pst_smtp_reply *param_size(struct pst_smtp_server *core, struct pst_span value,
-					       struct pst_smtp_event *event)
-{
-	uint64_t *size_bytes = &event->mail.size_bytes;
-	int err;
-
-	if (value.len > SIZE_DIGITS_MAX)
-		return &BAD_PARAMETER;
-	err = pst_span_u64(value, UINT64_MAX, size_bytes);
-	if (err == -PST_E_RANGE)
-		return &TOO_BIG;
-	if (err)
-		return &BAD_PARAMETER;
-	return core->size_bytes_max && *size_bytes > core->size_bytes_max ? &TOO_BIG : NULL;
-}
-
-static const struct pst_smtp_reply *param_body(struct pst_smtp_server *core, struct pst_span value,
-					       struct pst_smtp_event *event)
-{
-	(void)core;
-	event->mail.body_given = true;
-	if (pst_span_eq_nocase(value, PST_SPAN("8BITMIME")))
-		event->mail.body = PST_SMTP_BODY_8BITMIME;
-	else if (!pst_span_eq_nocase(value, PST_SPAN("7BIT")))
-		return &BAD_PARAMETER;
-	return NULL;
-}
-
-static const struct pst_smtp_reply *param_ret(struct pst_smtp_server *core, struct pst_span value,
-					      struct pst_smtp_event *event)
-{
-	(void)core;
-	event->mail.dsn.ret = value;
-	return pst_smtp_ret_check(value) ? NULL : &BAD_PARAMETER;
-}
-
-static const struct pst_smtp_reply *param_envid(struct pst_smtp_server *core, struct pst_span value,
-						struct pst_smtp_event *event)
-{
-	(void)core;
-	event->mail.dsn.envid = value;
-	return pst_smtp_envid_check(value) ? NULL : &BAD_PARAMETER;
-}
-
-static const struct pst_smtp_reply *param_notify(struct pst_smtp_server *core,
-						 struct pst_span value,
-						 struct pst_smtp_event *event)
-{
-	(void)core;
-	event->dsn.notify = value;
-	return pst_smtp_notify_check(value) ? NULL : &BAD_PARAMETER;
-}
-
-static const struct pst_smtp_reply *param_utf8(struct pst_smtp_server *core, struct pst_span value,
-					       struct pst_smtp_event *event)
-{
-	(void)core;
-	event->mail.utf8 = true;
-	return value.len ? &BAD_PARAMETER : NULL;
-}
-
-static const struct pst_smtp_reply *param_require_tls(struct pst_smtp_server *core,
-						      struct pst_span value,
-						      struct pst_smtp_event *event)
-{
-	(void)core;
-	event->mail.require_tls = true;
-	return value.len ? &BAD_PARAMETER : NULL;
-}
-
-static const struct pst_smtp_reply *param_orcpt(struct pst_smtp_server *core, struct pst_span value,
-						struct pst_smtp_event *event)
-{
-	event->dsn.orcpt = value;
-	return pst_smtp_orcpt_check(value, core->utf8) ? NULL : &BAD_PARAMETER;
-}
-
-struct param {
-	struct pst_span keyword;
-	uint32_t cap;
-	const struct pst_smtp_reply *(*take)(struct pst_smtp_server *core, struct pst_span value,
-					     struct pst_smtp_event *event);
-};
-
-static const struct param MAIL_PARAMS[] = {
-	{PST_SPAN("SIZE"), PST_SMTP_CAP_SIZE, param_size},
-	{PST_SPAN("BODY"), PST_SMTP_CAP_8BITMIME, param_body},
-	{PST_SPAN("RET"), PST_SMTP_CAP_DSN, param_ret},
-	{PST_SPAN("ENVID"), PST_SMTP_CAP_DSN, param_envid},
-	{PST_SPAN("SMTPUTF8"), PST_SMTP_CAP_SMTPUTF8, param_utf8},
-	{PST_SPAN("REQUIRETLS"), PST_SMTP_CAP_REQUIRETLS, param_require_tls},
-};
-
-static const struct param RCPT_PARAMS[] = {
-	{PST_SPAN("NOTIFY"), PST_SMTP_CAP_DSN, param_notify},
-	{PST_SPAN("ORCPT"), PST_SMTP_CAP_DSN, param_orcpt},
-};
-
-/* A parameter that was not offered. Who requires TLS is told so in words of its own, for the message
- * must then go back, whatever else could be delivered (RFC 8689 section 4). */
-static const struct pst_smtp_reply *not_offered(const struct pst_smtp_server *core,
-						struct pst_span keyword)
-{
-	if (!pst_span_eq_nocase(keyword, PST_SPAN("REQUIRETLS")))
-		return &UNKNOWN_PARAMETER;
-	return core->offered & PST_SMTP_CAP_STARTTLS ? &TLS_FIRST : &NO_REQUIRETLS;
-}
-
-static const struct pst_smtp_reply *check_params(struct pst_smtp_server *core, struct pst_span args,
-						 const struct param *params, uint32_t count,
-						 struct pst_smtp_event *event)
-{
-	const struct pst_smtp_reply *refusal = NULL;
-	uint32_t seen = 0;
-	struct pst_span param, keyword, value;
-
-	while ((param = pst_span_word(&args)).len) {
-		uint32_t i = 0;
-
-		if (!param_split(param, &keyword, &value))
-			return &BAD_PARAMETER;
-		while (i < count && (!pst_span_eq_nocase(keyword, params[i].keyword) ||
-				     !(core->offered & params[i].cap)))
-			i++;
-		if (i == count)
-			return not_offered(core, keyword);
-		if (seen & (1u << i))
-			return &BAD_PARAMETER;
-		seen |= 1u << i;
-		/* A message too big is said only if the rest is right. */
-		const struct pst_smtp_reply *failed = params[i].take(core, value, event);
-
-		if (failed && failed != &TOO_BIG)
-			return failed;
-		if (failed)
-			refusal = failed;
-	}
-	return refusal;
-}
-
-/* "FROM:" or "TO:", blanks, and a path; *args is left at the parameters. */
-static const struct pst_smtp_reply *check_path(struct pst_span *args, struct pst_span word,
-					       const struct pst_smtp_reply *wants,
-					       const struct pst_smtp_reply *bad,
-					       struct pst_smtp_path *path)
-{
-	if (!pst_span_starts_nocase(*args, word))
-		return wants;
-	*args = pst_span_trim(pst_span_sub(*args, word.len, args->len));
-	if (pst_smtp_path_parse(*args, path, args))
-		return bad;
-	/* A bracket that is closed too early is the path's fault, not a parameter's. */
-	if (args->len && !pst_is_blank(args->at[0]))
-		return bad;
-	return NULL;
-}
-
-static const struct pst_smtp_reply *check_mail(struct pst_smtp_server *core, struct pst_span args,
-					       struct pst_smtp_event *event)
-{
-	const struct pst_smtp_reply *refusal =
-		check_path(&args, PST_SPAN("FROM:"), &WANTS_FROM, &BAD_SENDER, &event->path);
-
-	if (refusal)
-		return refusal;
-	if (event->path.flags & PST_SMTP_PATH_BARE)
-		return &BAD_SENDER;
-	refusal = check_params(core, args, MAIL_PARAMS, PST_COUNT(MAIL_PARAMS), event);
-	if (!refusal && event->path.flags & PST_SMTP_PATH_UTF8 && !event->mail.utf8)
-		refusal = &NON_ASCII;
-	core->asked_utf8 = event->mail.utf8;
-	return refusal;
-}
-
-static const struct pst_smtp_reply *check_rcpt(struct pst_smtp_server *core, struct pst_span args,
-					       struct pst_smtp_event *event)
-{
-	const struct pst_smtp_reply *refusal =
-		check_path(&args, PST_SPAN("TO:"), &WANTS_TO, &BAD_RECIPIENT, &event->path);
-
-	if (!refusal && event->path.flags & PST_SMTP_PATH_NULL)
-		refusal = &BAD_RECIPIENT;
-	if (!refusal && event->path.flags & PST_SMTP_PATH_BARE &&
-	    !pst_span_eq_nocase(event->path.local, PST_SPAN("postmaster")))
-		refusal = &BAD_RECIPIENT;
-	if (!refusal && event->path.flags & PST_SMTP_PATH_UTF8 && !core->utf8)
-		refusal = &NON_ASCII;
-	if (!refusal)
-		refusal = check_params(core, args, RCPT_PARAMS, PST_COUNT(RCPT_PARAMS), event);
-	if (refusal)
-		core->rcpt_refused = true;
-	return refusal;
 }
 
 static const struct pst_smtp_reply *no_recipient(const struct pst_smtp_server *core)
@@ -386,7 +117,7 @@ static const struct pst_smtp_reply *check_bdat(struct pst_smtp_server *core, str
 	struct pst_span size = pst_span_word(&args), last = pst_span_word(&args);
 
 	(void)event;
-	if (size.len > SIZE_DIGITS_MAX || pst_span_u64(size, UINT64_MAX, &core->chunk_left) ||
+	if (size.len > PST_SMTP_SIZE_DIGITS_MAX || pst_span_u64(size, UINT64_MAX, &core->chunk_left) ||
 	    (last.len && !pst_span_eq_nocase(last, PST_SPAN("LAST"))) || args.len)
 		return &BAD_CHUNK;
 	core->chunk_last = last.len > 0;
@@ -519,44 +250,44 @@ struct verb {
 };
 
 #define VERB(name, states, flags, check, proceed) \
-	{PST_SPAN(name), (states), (flags), check_##check, proceed_##proceed}
+	{PST_SPAN(name), (states), (flags), (check), proceed_##proceed}
 
 static const struct verb VERBS[] = {
-	VERB("RCPT", IN(MAIL) | IN(RCPT), ASKS, rcpt, rcpt),
-	VERB("MAIL", IN(IDLE), ASKS, mail, mail),
-	VERB("DATA", IN(MAIL) | IN(RCPT), ASKS, data, data),
-	VERB("BDAT", ANY_COMMAND, 0, bdat, bdat),
-	VERB("EHLO", ANY_COMMAND, ASKS, helo, ehlo),
-	VERB("HELO", ANY_COMMAND, ASKS, helo, helo),
-	VERB("RSET", ANY_COMMAND, 0, none, rset),
-	VERB("QUIT", ANY_COMMAND, 0, none, quit),
-	VERB("NOOP", ANY_COMMAND, 0, any, noop),
-	VERB("HELP", ANY_COMMAND, 0, any, help),
-	VERB("VRFY", ANY_COMMAND, 0, vrfy, vrfy),
+	VERB("RCPT", IN(MAIL) | IN(RCPT), ASKS, pst_smtp_check_rcpt, rcpt),
+	VERB("MAIL", IN(IDLE), ASKS, pst_smtp_check_mail, mail),
+	VERB("DATA", IN(MAIL) | IN(RCPT), ASKS, check_data, data),
+	VERB("BDAT", ANY_COMMAND, 0, check_bdat, bdat),
+	VERB("EHLO", ANY_COMMAND, ASKS, pst_smtp_check_helo, ehlo),
+	VERB("HELO", ANY_COMMAND, ASKS, pst_smtp_check_helo, helo),
+	VERB("RSET", ANY_COMMAND, 0, check_none, rset),
+	VERB("QUIT", ANY_COMMAND, 0, check_none, quit),
+	VERB("NOOP", ANY_COMMAND, 0, check_any, noop),
+	VERB("HELP", ANY_COMMAND, 0, check_any, help),
+	VERB("VRFY", ANY_COMMAND, 0, pst_smtp_check_vrfy, vrfy),
 	/* Known to the RFCs, not offered here. */
-	VERB("EXPN", ANY_COMMAND, 0, any, refuse),
-	VERB("ETRN", ANY_COMMAND, 0, any, refuse),
-	VERB("ATRN", ANY_COMMAND, 0, any, refuse),
-	VERB("TURN", ANY_COMMAND, 0, any, refuse),
-	VERB("AUTH", ANY_COMMAND, 0, any, refuse),
-	VERB("BURL", ANY_COMMAND, 0, any, refuse),
-	VERB("SEND", ANY_COMMAND, 0, any, refuse),
-	VERB("SOML", ANY_COMMAND, 0, any, refuse),
-	VERB("SAML", ANY_COMMAND, 0, any, refuse),
-	VERB("STARTTLS", ANY_COMMAND, ASKS, starttls, starttls),
-	VERB("XCLIENT", ANY_COMMAND, 0, any, refuse),
-	VERB("XFORWARD", ANY_COMMAND, 0, any, refuse),
+	VERB("EXPN", ANY_COMMAND, 0, check_any, refuse),
+	VERB("ETRN", ANY_COMMAND, 0, check_any, refuse),
+	VERB("ATRN", ANY_COMMAND, 0, check_any, refuse),
+	VERB("TURN", ANY_COMMAND, 0, check_any, refuse),
+	VERB("AUTH", ANY_COMMAND, 0, check_any, refuse),
+	VERB("BURL", ANY_COMMAND, 0, check_any, refuse),
+	VERB("SEND", ANY_COMMAND, 0, check_any, refuse),
+	VERB("SOML", ANY_COMMAND, 0, check_any, refuse),
+	VERB("SAML", ANY_COMMAND, 0, check_any, refuse),
+	VERB("STARTTLS", ANY_COMMAND, ASKS, check_starttls, starttls),
+	VERB("XCLIENT", ANY_COMMAND, 0, check_any, refuse),
+	VERB("XFORWARD", ANY_COMMAND, 0, check_any, refuse),
 	/* HTTP: a browser or a proxy was made to talk to us. */
-	VERB("GET", ANY_COMMAND, 0, any, foreign),
-	VERB("PUT", ANY_COMMAND, 0, any, foreign),
-	VERB("PRI", ANY_COMMAND, 0, any, foreign),
-	VERB("POST", ANY_COMMAND, 0, any, foreign),
-	VERB("HEAD", ANY_COMMAND, 0, any, foreign),
-	VERB("PATCH", ANY_COMMAND, 0, any, foreign),
-	VERB("TRACE", ANY_COMMAND, 0, any, foreign),
-	VERB("DELETE", ANY_COMMAND, 0, any, foreign),
-	VERB("CONNECT", ANY_COMMAND, 0, any, foreign),
-	VERB("OPTIONS", ANY_COMMAND, 0, any, foreign),
+	VERB("GET", ANY_COMMAND, 0, check_any, foreign),
+	VERB("PUT", ANY_COMMAND, 0, check_any, foreign),
+	VERB("PRI", ANY_COMMAND, 0, check_any, foreign),
+	VERB("POST", ANY_COMMAND, 0, check_any, foreign),
+	VERB("HEAD", ANY_COMMAND, 0, check_any, foreign),
+	VERB("PATCH", ANY_COMMAND, 0, check_any, foreign),
+	VERB("TRACE", ANY_COMMAND, 0, check_any, foreign),
+	VERB("DELETE", ANY_COMMAND, 0, check_any, foreign),
+	VERB("CONNECT", ANY_COMMAND, 0, check_any, foreign),
+	VERB("OPTIONS", ANY_COMMAND, 0, check_any, foreign),
 };
 
 /* "Name:" or "Name :": a header, mail's or HTTP's, came where a command should. */
@@ -569,7 +300,7 @@ static bool looks_like_header(struct pst_span line)
 		return false;
 	rest.len = (uint32_t)colon;
 	name = pst_span_word(&rest);
-	return printable(name) && pst_span_trim(rest).len == 0;
+	return pst_smtp_printable(name) && pst_span_trim(rest).len == 0;
 }
 
 static void line_handle(struct pst_smtp_server *core, struct pst_span line,
