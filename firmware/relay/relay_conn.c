@@ -341,6 +341,47 @@ static void on_hello_reply(struct pst_relay_conn *conn, const struct pst_smtp_cl
 		conn_fail(conn, "greeting refused");
 }
 
+/* May another command of a transaction be sent now? (RFC 2920 section 3.1) */
+static bool may_send(const struct pst_smtp_client *core)
+{
+	if (core->due_count == 0)
+		return true;
+	switch ((enum pst_smtp_command)core->due[core->due_count - 1]) {
+	case PST_SMTP_CMD_MAIL:
+	case PST_SMTP_CMD_RCPT:
+	case PST_SMTP_CMD_XFORWARD:
+		return core->caps.set & PST_SMTP_CAP_PIPELINING;
+	default:
+		return false;
+	}
+}
+
+/* Forget the transaction: at once, or as soon as the server has answered what it was asked. */
+static void clear(struct pst_relay_conn *conn)
+{
+	struct pst_buf *out = pst_relay_conn_out(conn);
+
+	if (!out || (may_send(&conn->core) && pst_smtp_client_rset(&conn->core, out) < 0)) {
+		conn_close(conn, false);
+		return;
+	}
+	conn->state = PST_CONN_CLEARING;
+	pst_relay_conn_arm(conn);
+}
+
+static void on_clearing_reply(struct pst_relay_conn *conn,
+			      const struct pst_smtp_client_event *reply)
+{
+	if (conn->core.due_count > 0)
+		return;
+	if (reply->command != PST_SMTP_CMD_RSET && reply->code != 421)
+		clear(conn);
+	else if (reply->code / 100 == 2)
+		conn_idle(conn);
+	else
+		conn_close(conn, false);
+}
+
 static void on_reply(struct pst_relay_conn *conn, const struct pst_smtp_client_event *reply)
 {
 	switch ((enum pst_relay_conn_state)conn->state) {
@@ -363,12 +404,7 @@ static void on_reply(struct pst_relay_conn *conn, const struct pst_smtp_client_e
 		pst_relay_tx_reply(conn->tx, reply);
 		break;
 	case PST_CONN_CLEARING:
-		if (conn->core.due_count > 0)
-			break;
-		if (reply->code / 100 == 2)
-			conn_idle(conn);
-		else
-			conn_close(conn, false);
+		on_clearing_reply(conn, reply);
 		break;
 	case PST_CONN_IDLE:
 	case PST_CONN_QUITTING:
@@ -496,20 +532,11 @@ void pst_relay_conn_take(struct pst_relay_conn *conn, struct pst_relay_tx *tx)
 
 void pst_relay_conn_leave(struct pst_relay_conn *conn, bool clean)
 {
-	struct pst_buf *out;
-
 	conn->tx = NULL;
 	if (conn->state <= PST_CONN_HANDSHAKE)
 		return; /* goes on being opened, for the pool */
-	if (clean) {
+	if (clean && conn->core.due_count == 0)
 		conn_idle(conn);
-		return;
-	}
-	out = pst_relay_conn_out(conn);
-	if (!out || pst_smtp_client_rset(&conn->core, out) < 0) {
-		conn_close(conn, false);
-		return;
-	}
-	conn->state = PST_CONN_CLEARING;
-	pst_relay_conn_arm(conn);
+	else
+		clear(conn);
 }

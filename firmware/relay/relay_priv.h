@@ -24,7 +24,7 @@ enum pst_relay_conn_state {
 	PST_CONN_HANDSHAKE,
 	PST_CONN_IDLE,     /* in the server's idle list */
 	PST_CONN_BUSY,     /* works for a tx */
-	PST_CONN_CLEARING, /* RSET is due, the tx is gone */
+	PST_CONN_CLEARING, /* RSET is due, or will be sent when it may; the tx is gone */
 	PST_CONN_QUITTING,
 	PST_CONN_DEAD,     /* closed, reaped at the end of the turn */
 };
