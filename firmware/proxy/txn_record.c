@@ -16,9 +16,18 @@ static const struct {
 	[PST_OUTCOME_ABORTED] = {"aborted", PST_COUNTER_aborted},
 };
 
+/* Fates can differ and nobody was served, if they were told 4xx and 5xx, or 5xx and nothing more. */
+static bool some_were_served(const struct pst_txn *txn)
+{
+	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt; rcpt = rcpt->next)
+		if (rcpt->final_code / 100 == 2)
+			return true;
+	return false;
+}
+
 static enum pst_outcome outcome_of(const struct pst_txn *txn, bool final_lost)
 {
-	if (txn->partial)
+	if (txn->partial && some_were_served(txn))
 		return PST_OUTCOME_PARTIAL;
 	if (txn->replayed)
 		return PST_OUTCOME_REPLAYED;
