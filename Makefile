@@ -22,7 +22,7 @@ JOBS := $(shell nproc 2>/dev/null || echo 1)
 Q := $(if $(V),,@)
 
 CONFIG_GOALS := defconfig menuconfig olddefconfig savedefconfig
-TEST_GOALS := test tidy unit contract conformance e2e interop fuzz-replay
+TEST_GOALS := test tidy unit contract conformance e2e interop sim fuzz-replay
 BUILD_GOALS := all postern tests size
 GOALS := help run bench fuzz clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS)
 
@@ -39,6 +39,7 @@ Postern, a spam-filtering SMTP proxy
   make conformance      dialogues and foreign byte scripts (SUITES=DIR, ONLY=smtp|address|...)
   make e2e              real clients and servers    make tidy         checks of the source itself
   make interop          a table of real mail programs: who can speak with whom through Postern
+  make sim              simulated sessions, SESSIONS=19000 SEED=1 NET=memory|lwip (host-tests/sim/README.md)
   make fuzz             T=TARGET SECONDS=60: search with libFuzzer
   make bench            Postern beside HAProxy      make size         bytes per module
   make defconfig        start from board/BOARD/defconfig (BOARD=$(BOARD))
@@ -145,7 +146,7 @@ $(O)/auto.conf: $(O)/.config Kconfig
 
 # --- build ---------------------------------------------------------------------------------------------------------
 
-ifneq ($(filter $(BUILD_GOALS) fuzz fuzz-replay run bench $(O)/%,$(MAKECMDGOALS)),)
+ifneq ($(filter $(BUILD_GOALS) sim fuzz fuzz-replay run bench $(O)/%,$(MAKECMDGOALS)),)
 include $(O)/auto.conf
 include firmware/Filelists.mk
 include host-tests/Filelists.mk
@@ -203,11 +204,12 @@ LIB_OBJS := $(call objects,$(filter-out $(MAIN_SRC),$(FIRMWARE_SRCS)))
 SUPPORT_OBJS := $(call objects,$(SUPPORT_SRCS))
 TEST_PROGRAMS := $(call programs,$(TEST_SRCS))
 TOOL_PROGRAMS := $(call programs,$(TOOL_SRCS))
-ALL_OBJS := $(call objects,$(FIRMWARE_SRCS) $(TEST_SRCS) $(SUPPORT_SRCS) $(TOOL_SRCS))
+SIM_PROGRAM := $(O)/host-tests/sim/sim
+ALL_OBJS := $(call objects,$(FIRMWARE_SRCS) $(TEST_SRCS) $(SUPPORT_SRCS) $(TOOL_SRCS) $(SIM_SRCS))
 
 all: $(if $(MAIN_SRC),$(O)/postern,$(LIB_OBJS))
 postern: $(O)/postern
-tests: all $(TEST_PROGRAMS) $(TOOL_PROGRAMS)
+tests: all $(TEST_PROGRAMS) $(TOOL_PROGRAMS) $(SIM_PROGRAM)
 
 # Objects know the command they were made with, so that another SAN, CC or option makes them anew.
 $(O)/flags: FORCE
@@ -234,6 +236,15 @@ $(O)/postern: $(call objects,$(MAIN_SRC)) $(O)/libpostern.a $(DEPS)
 	$(link)
 
 $(TEST_PROGRAMS) $(TOOL_PROGRAMS): %: %.o $(O)/libsupport.a $(O)/libpostern.a $(DEPS) $(OUT)/libcmocka.a
+	$(link)
+
+SESSIONS ?= 19000
+SEED ?= 1
+NET ?= memory
+sim: $(SIM_PROGRAM)
+	$(Q)$(SIM_PROGRAM) -n '$(NET)' -s '$(SESSIONS)' -S '$(SEED)'
+
+$(SIM_PROGRAM): $(call objects,$(SIM_SRCS)) $(O)/libsupport.a $(O)/libpostern.a $(DEPS)
 	$(link)
 
 include host-tests/fuzz/fuzz.mk

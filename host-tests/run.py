@@ -227,6 +227,42 @@ def suite_sanitize(_options):
     return run_programs(['unit', 'contract', 'conformance', 'fuzz'], out)
 
 
+SIM_SEEDS = 'host-tests/sim/seeds.txt'
+# build, transport, sessions, first seed
+SIM_PARTS = [('', 'memory', 9500, 1), ('', 'memory', 9500, 1000001),
+             ('asan,ubsan', 'memory', 500, 2000001), ('asan,ubsan', 'memory', 500, 3000001)]
+
+
+def run_simulation(part):
+    """One share of the simulated sessions: (passed, what there is to say)."""
+    san, net, sessions, seed = part
+    out = OUT + ('-' + san.replace(',', '-') if san else '')
+    command = [out + '/host-tests/sim/sim', '-n', net, '-s', str(sessions), '-S', str(seed)]
+    if seed == 1:
+        command += ['-l', SIM_SEEDS]
+    try:
+        done = subprocess.run(command, cwd=TOP, check=False, timeout=SCRIPT_SECONDS, text=True,
+                              errors='replace', stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+    except subprocess.TimeoutExpired:
+        return False, '%s: still running after %d s' % (' '.join(command), SCRIPT_SECONDS)
+    except OSError as error:
+        return False, '%s: %s' % (command[0], error)
+    return done.returncode == 0, (san + ' ' if san else '') + done.stdout.rstrip()
+
+
+def suite_sim(_options):
+    """Whole sessions in simulated time, and every seed that ever failed."""
+    count = Count()
+    if not make() or not make(OUT + '-asan-ubsan', san='asan,ubsan'):
+        return Count(failed=1)
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for passed, text in pool.map(run_simulation, SIM_PARTS):
+            count.add(Count(passed=int(passed), failed=int(not passed)))
+            say(text)
+    return count
+
+
 def suite_clang(_options):
     """Everything compiles and links with clang too, and with every switch of Kconfig off."""
     out = OUT + '-clang'
@@ -260,6 +296,7 @@ SUITES = {
     'contract': suite_contract,
     'conformance': suite_conformance,
     'sanitize': suite_sanitize,
+    'sim': suite_sim,
     'clang': suite_clang,
     'e2e': suite_e2e,
     'interop': suite_interop,

@@ -396,7 +396,9 @@ static void on_input(struct pst_peer *peer)
 	struct pst_inside_conn *conn = peer->owner;
 	uint32_t from = peer->looked;
 
-	while (peer->open && (conn->in_body ? take_body(conn) : take_command(conn)))
+	/* A server that is about to close does nothing more. */
+	while (peer->open && peer->end_due <= PST_PEER_SHUT &&
+	       (conn->in_body ? take_body(conn) : take_command(conn)))
 		;
 	if (peer->looked > from)
 		conn->inside->last = conn;

@@ -26,6 +26,8 @@ static struct pst_stage *stage_of(struct pst_net *net)
 
 static struct pst_net *net_of(struct pst_stage *stage)
 {
+	if (stage->plan.wire)
+		return stage->plan.wire->proxy_net;
 	return stage->plan.kernel ? &stage->kernel.net : &stage->memory.net;
 }
 
@@ -87,10 +89,13 @@ static struct pst_stage_listener *find_listener(struct pst_stage *stage,
 	return NULL;
 }
 
-static struct pst_addr address_of(const struct pst_stage *stage, uint16_t true_port)
+static struct pst_addr address_of(const struct pst_stage *stage, const struct pst_addr *true_one)
 {
 	const struct pst_peer *found = NULL;
+	uint16_t true_port = true_one->port;
 
+	if (stage->plan.wire)
+		return *true_one;
 	/* The last one: ports of those that have gone are used again. */
 	for (const struct pst_peer *peer = stage->peers; peer; peer = peer->next)
 		if (peer->true_port == true_port)
@@ -103,7 +108,7 @@ static struct pst_net_conn *on_accept(struct pst_net_listener *net, const struct
 				      struct pst_span *refusal)
 {
 	struct pst_stage *stage = stage_of(net->net);
-	struct pst_addr address = address_of(stage, peer->port);
+	struct pst_addr address = address_of(stage, peer);
 
 	return find_listener(stage, net)->on_accept(net, &address, refusal);
 }
@@ -112,7 +117,7 @@ static void on_accepted(struct pst_net_listener *net, struct pst_net_conn *conn)
 {
 	struct pst_stage *stage = stage_of(net->net);
 
-	conn->peer = address_of(stage, conn->peer.port);
+	conn->peer = address_of(stage, &conn->peer);
 	find_listener(stage, net)->on_accepted(net, conn);
 }
 
@@ -195,16 +200,18 @@ static void on_ready(struct pst_net_conn *conn, uint32_t ready)
 
 static struct pst_peer *peer_new(struct pst_stage *stage)
 {
-	struct pst_peer *peer = calloc(1, sizeof(*peer)), **place = &stage->peers;
+	struct pst_peer *peer = calloc(1, sizeof(*peer));
 
 	must(peer != NULL);
 	peer->stage = stage;
 	peer->fd = -1;
 	peer->conn.on_ready = on_ready;
 	peer->open = true;
-	while (*place)
-		place = &(*place)->next;
-	*place = peer;
+	peer->cut = (uint8_t)stage->plan.cut;
+	*stage->peers_end = peer;
+	stage->peers_end = &peer->next;
+	*stage->open_peers_end = peer;
+	stage->open_peers_end = &peer->next_open;
 	return peer;
 }
 
@@ -218,6 +225,18 @@ static bool connect_socket(struct pst_peer *peer, const struct pst_net_listener 
 	ret = connect(peer->fd, (struct sockaddr *)&address, sizeof(address));
 	set_nonblocking(peer->fd);
 	return ret == 0;
+}
+
+static bool connect_wire(struct pst_peer *peer, const struct pst_addr *to)
+{
+	struct pst_stage_wire *wire = peer->stage->plan.wire;
+	struct pst_net *net = wire->net_of(wire, &peer->address);
+
+	peer->conn.peer = *to;
+	if (net->ops->connect(net, &peer->conn) < 0)
+		return false;
+	peer->true_port = peer->address.port = peer->conn.local.port;
+	return true;
 }
 
 static bool connect_pipe(struct pst_peer *peer, const struct pst_addr *to)
@@ -242,7 +261,9 @@ struct pst_peer *pst_stage_connect(struct pst_stage *stage, const struct pst_add
 
 	peer->address = *from;
 	peer->address.port = stage->port_next++;
-	if (stage->plan.kernel)
+	if (stage->plan.wire)
+		peer->open = connect_wire(peer, &to->address);
+	else if (stage->plan.kernel)
 		peer->broken = !connect_socket(peer, to->net);
 	else
 		must(connect_pipe(peer, &to->address));
@@ -284,6 +305,9 @@ static bool take(struct pst_peer *peer)
 		if (got == 0)
 			break;
 		moved = true;
+		if (got > 0 && peer->stage->plan.on_bytes)
+			peer->stage->plan.on_bytes(peer, true,
+						   (struct pst_span){area, (uint32_t)got});
 		if (got > 0)
 			pst_bytes_add(&peer->in, area, (uint32_t)got);
 		else if (got == -PST_E_CLOSED)
@@ -303,7 +327,7 @@ static uint32_t piece_len(struct pst_peer *peer)
 	struct pst_rng_seed *cuts = &peer->stage->cuts;
 	uint32_t left = peer->out.len - peer->said, most;
 
-	switch (peer->stage->plan.cut) {
+	switch ((enum pst_stage_cut)peer->cut) {
 	case PST_CUT_BYTES:
 		if (peer->said < EDGE_BYTES || left <= EDGE_BYTES || left < 4 * EDGE_BYTES)
 			return 1;
@@ -323,9 +347,13 @@ static bool give(struct pst_peer *peer)
 	struct pst_span piece = pst_bytes_from(&peer->out, peer->said);
 	int64_t sent;
 
-	if (!peer->open || piece.len == 0)
+	if (!peer->open || piece.len == 0 || peer->next_ms > peer->stage->sim.mono_ms)
 		return false;
 	piece.len = piece_len(peer);
+	if (peer->end_out > 0)
+		piece.len = PST_MIN(piece.len, PST_MAX(peer->end_out, peer->said) - peer->said);
+	if (piece.len == 0)
+		return false;
 	if (peer->fd >= 0) {
 		sent = send(peer->fd, piece.at, piece.len, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (sent < 0)
@@ -333,6 +361,10 @@ static bool give(struct pst_peer *peer)
 	} else {
 		sent = peer->conn.ops->write(&peer->conn, &piece, 1);
 	}
+	if (sent > 0 && peer->gap_ms > 0)
+		peer->next_ms = peer->stage->sim.mono_ms + peer->gap_ms;
+	if (sent > 0 && peer->stage->plan.on_bytes)
+		peer->stage->plan.on_bytes(peer, false, pst_span_sub(piece, 0, (uint32_t)sent));
 	/* Nobody will read the rest; what the proxy had sent before may still be there to be read. */
 	peer->said = sent < 0 ? peer->out.len : peer->said + (uint32_t)sent;
 	return sent != 0;
@@ -359,8 +391,15 @@ static void close_peer(struct pst_peer *peer, bool reset)
 
 static bool end_peer(struct pst_peer *peer)
 {
-	enum pst_peer_end end = (enum pst_peer_end)peer->end_due;
+	enum pst_peer_end end;
 
+	if ((peer->end_in > 0 && peer->in.len >= peer->end_in) ||
+	    (peer->end_out > 0 && peer->said >= peer->end_out)) {
+		peer->end_in = peer->end_out = 0;
+		peer->said = peer->out.len;
+		peer->end_due = peer->end_early;
+	}
+	end = (enum pst_peer_end)peer->end_due;
 	if (!peer->open || end == PST_PEER_STAY || peer->said < peer->out.len)
 		return false;
 	peer->end_due = PST_PEER_STAY;
@@ -370,6 +409,8 @@ static bool end_peer(struct pst_peer *peer)
 		(void)shutdown(peer->fd, SHUT_WR);
 	else
 		peer->conn.ops->shutdown(&peer->conn);
+	if (peer->on_end)
+		peer->on_end(peer);
 	return true;
 }
 
@@ -417,13 +458,17 @@ void pst_door_open(struct pst_door *door, bool open)
 		return;
 	door->open = open;
 	if (!stage->plan.kernel) {
+		struct pst_net *net = stage->plan.wire ? stage->plan.wire->net_of(
+			stage->plan.wire, &door->address) : &stage->memory.net;
+		const struct pst_net_ops *ops = stage->plan.wire ? net->ops : stage->true_ops;
+
 		door->listener.local = door->address;
 		door->listener.on_accept = door_on_accept;
 		door->listener.on_accepted = door_on_accepted;
 		if (open)
-			must(stage->true_ops->listen(&stage->memory.net, &door->listener) == 0);
+			must(ops->listen(net, &door->listener) == 0);
 		else
-			stage->true_ops->unlisten(&stage->memory.net, &door->listener);
+			ops->unlisten(net, &door->listener);
 		return;
 	}
 	if (open) {
@@ -470,18 +515,32 @@ static void take_log(struct pst_stage *stage)
 	pst_buf_clear(&stage->log.ring);
 }
 
-/* A peer that a callback makes goes to the list's end and has its turn, too. */
+/* A peer that a callback makes goes to the list's end and has its turn, too; one that is closed has
+ * had its last. */
 static bool move_peers(struct pst_stage *stage)
 {
 	bool moved = false;
+	uint64_t next_ms = UINT64_MAX;
+	struct pst_peer *peer, **place = &stage->open_peers;
 
 	for (struct pst_door *door = stage->doors; door; door = door->next)
 		moved |= admit(door);
-	for (struct pst_peer *peer = stage->peers; peer; peer = peer->next) {
+	while ((peer = *place)) {
 		moved |= take(peer);
 		moved |= give(peer);
 		moved |= end_peer(peer);
+		if (peer->open && peer->said < peer->out.len && peer->next_ms > stage->sim.mono_ms)
+			next_ms = PST_MIN(next_ms, peer->next_ms);
+		if (peer->open) {
+			place = &peer->next_open;
+			continue;
+		}
+		*place = peer->next_open;
+		if (!*place)
+			stage->open_peers_end = place;
 	}
+	if (next_ms < UINT64_MAX)
+		pst_timer_set(&stage->loop, &stage->wake, next_ms);
 	return moved;
 }
 
@@ -573,6 +632,11 @@ bool pst_stage_breathe(struct pst_stage *stage)
 static void on_alarm(struct pst_timer *timer)
 {
 	PST_CONTAINER(timer, struct pst_stage, alarm)->alarm_rang = true;
+}
+
+static void on_wake(struct pst_timer *timer)
+{
+	(void)timer; /* peers are looked at after each turn */
 }
 
 void pst_stage_pass(struct pst_stage *stage, uint64_t ms)
@@ -689,12 +753,15 @@ void pst_stage_init(struct pst_stage *stage, const struct pst_stage_plan *plan)
 	stage->plan = *plan;
 	stage->port_next = PORT_FIRST;
 	stage->nowhere_fd = -1;
+	stage->peers_end = &stage->peers;
+	stage->open_peers_end = &stage->open_peers;
 	pst_alloc_fail_init(&stage->alloc);
 	pst_alloc_fail_init(&stage->world);
-	pst_rng_seed_init(&stage->rng, 1);
+	pst_rng_seed_init(&stage->rng, plan->rng_seed ? plan->rng_seed : 1);
 	pst_rng_seed_init(&stage->cuts, plan->seed);
 	pst_poller_sim_init(&stage->sim, 1000000);
 	stage->alarm.on_due = on_alarm;
+	stage->wake.on_due = on_wake;
 	stage->log_area = malloc(LOG_RING_BYTES);
 	must(stage->log_area != NULL);
 	pst_log_init(&stage->log, stage->log_area, LOG_RING_BYTES);
@@ -717,9 +784,12 @@ void pst_stage_open(struct pst_stage *stage, const struct pst_proxy_conf *conf)
 		stage->nowhere_fd = socket_bound(&stage->nowhere_port);
 	}
 	must(pst_loop_init(&stage->loop, poller, &stage->world.mem,
-			   pst_proxy_timers_max(conf) + 1 + PST_LISTENERS_MAX) == 0);
+			   pst_proxy_timers_max(conf) + 2 + PST_LISTENERS_MAX +
+				   stage->plan.timers_more) == 0);
 	if (stage->plan.kernel)
 		pst_net_kernel_init(&stage->kernel, &stage->epoll, &stage->loop);
+	else if (stage->plan.wire)
+		stage->plan.wire->open(stage->plan.wire, stage);
 	else
 		pst_net_memory_init(&stage->memory, &stage->loop, &stage->world.mem, pipe_bytes);
 	stage->true_ops = net_of(stage)->ops;
@@ -739,6 +809,8 @@ bool pst_stage_begin(struct pst_stage *stage, struct pst_config *config)
 		.rng = &stage->rng.rng,
 		.log = &stage->log,
 		.counters = &stage->counters,
+		.dns = stage->plan.dns,
+		.charset = stage->plan.charset,
 		.on_drained = on_drained,
 		.owner = stage,
 	};
@@ -758,6 +830,13 @@ bool pst_stage_begin(struct pst_stage *stage, struct pst_config *config)
 
 static void close_network(struct pst_stage *stage)
 {
+	pst_timer_cancel(&stage->loop, &stage->wake);
+	if (stage->plan.wire) {
+		stage->plan.wire->close(stage->plan.wire);
+		must(stage->loop.heap_count == 0);
+		pst_loop_fini(&stage->loop);
+		return;
+	}
 	must(stage->loop.heap_count == 0);
 	if (stage->plan.kernel) {
 		close(stage->nowhere_fd);

@@ -6,7 +6,8 @@
  * is one end of a connection whose other end is the proxy's. Addresses are whatever the test says;
  * where the network has others, the stage translates, and the proxy never learns.
  * Time passes in pst_stage_pass alone, over the kernel's sockets too. What a peer sends leaves whole,
- * byte by byte or in random pieces, one piece a turn.
+ * byte by byte or in random pieces, one piece a turn; a peer of a slow kind waits between pieces.
+ * A network of the owner's (a simulated wire) takes the place of the two by `plan.wire`.
  * Memory: the proxy's comes from `alloc`; the network's, the configuration's and the loop's from
  * `world`, which never fails.
  */
@@ -25,8 +26,28 @@
 
 enum pst_stage_cut { PST_CUT_WHOLE, PST_CUT_BYTES, PST_CUT_RANDOM };
 
+struct pst_peer;
+struct pst_stage;
+
+/* A network that the owner made. Addresses on it are real: the stage translates nothing. */
+struct pst_stage_wire {
+	/* Open and close it; the stage's loop is there in between. */
+	void (*open)(struct pst_stage_wire *wire, struct pst_stage *stage);
+	void (*close)(struct pst_stage_wire *wire);
+	/* The net that the host of this address uses. */
+	struct pst_net *(*net_of)(struct pst_stage_wire *wire, const struct pst_addr *address);
+	struct pst_net *proxy_net; /* once it is open */
+};
+
 struct pst_stage_plan {
 	bool kernel;
+	struct pst_stage_wire *wire; /* NULL: pipes, or sockets */
+	struct pst_dns *dns;         /* the proxy's; NULL: none */
+	const struct pst_charset *charset;
+	uint64_t rng_seed;           /* of the proxy's randomness; 0: 1 */
+	uint32_t timers_more;        /* that the owner arms on the loop */
+	/* Whatever a peer has got or given, as it moves; NULL for none. */
+	void (*on_bytes)(struct pst_peer *peer, bool by_proxy, struct pst_span bytes);
 	enum pst_stage_cut cut;
 	uint64_t seed;         /* of the random pieces */
 	uint32_t pipe_bytes;   /* in flight per direction, pipes only; 0: 65536 */
@@ -34,13 +55,11 @@ struct pst_stage_plan {
 	bool fail_on;          /* and all behind it */
 };
 
-struct pst_stage;
-
 /* How a peer's connection shall end, once everything it had to say has left. */
 enum pst_peer_end { PST_PEER_STAY, PST_PEER_SHUT, PST_PEER_CLOSE, PST_PEER_RESET };
 
 struct pst_peer {
-	struct pst_peer *next;
+	struct pst_peer *next, *next_open;
 	struct pst_stage *stage;
 	struct pst_net_conn conn; /* pipes */
 	int fd;                   /* sockets */
@@ -55,8 +74,16 @@ struct pst_peer {
 	bool ended;               /* the proxy will send no more */
 	bool broken;              /* it broke the connection off, or nobody was there */
 	bool deaf;                /* does not read */
+	uint8_t cut;              /* enum pst_stage_cut; the plan's at first */
+	uint32_t gap_ms;          /* it sends no piece within so long of the last */
+	uint64_t next_ms;         /* of its next piece */
+	/* It ends like this as soon as so many bytes have come, or left; 0: no such number. */
+	uint32_t end_in, end_out;
+	uint8_t end_early;        /* enum pst_peer_end */
 	/* Bytes have come, or `ended` or `broken` was set. May say things. NULL for none. */
 	void (*on_input)(struct pst_peer *peer);
+	/* An end of ours was made: it is shut, or no longer open. NULL for none. */
+	void (*on_end)(struct pst_peer *peer);
 	void *owner;
 };
 
@@ -89,7 +116,7 @@ struct pst_stage {
 	struct pst_poller poller; /* sockets: the epoll's events, the simulation's time */
 	struct pst_epoll epoll;
 	struct pst_loop loop;
-	struct pst_timer alarm;
+	struct pst_timer alarm, wake; /* of pst_stage_pass; of the next slow peer */
 	bool alarm_rang;
 	struct pst_net_memory memory;
 	struct pst_net_kernel kernel;
@@ -107,7 +134,8 @@ struct pst_stage {
 	struct pst_bytes complaints; /* of the last load */
 	uint32_t generation;
 	struct pst_proxy *proxy;
-	struct pst_peer *peers;
+	struct pst_peer *peers, **peers_end; /* all there ever were */
+	struct pst_peer *open_peers, **open_peers_end;
 	struct pst_door *doors;
 	int nowhere_fd;              /* sockets: bound, and nobody listens */
 	uint16_t nowhere_port, port_next;

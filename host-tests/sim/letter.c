@@ -1,0 +1,241 @@
+/* sim/letter.c - messages, and what must become of their bytes
+ *
+ * The canonical form is made here by a few lines that look at a whole message at once, and not by
+ * the decoder of smtp/data.c, whose work it judges.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sim/sim.h"
+
+static bool one_in(struct pst_rng_seed *rng, uint32_t n)
+{
+	return pst_rng_seed_below(rng, n) == 0;
+}
+
+/* --- what must arrive -------------------------------------------------------------------------- */
+
+/* CR CR LF, a lone CR and a lone LF become CRLF; the last line gets its end; dots are doubled. */
+static void canonize(struct pst_span in, struct pst_bytes *out)
+{
+	bool at_start = true;
+
+	for (uint32_t i = 0; i < in.len;) {
+		uint8_t c = in.at[i], second = i + 1 < in.len ? in.at[i + 1] : 0;
+		uint8_t third = i + 2 < in.len ? in.at[i + 2] : 0;
+		uint32_t run;
+
+		if (c == '\r' || c == '\n') {
+			pst_bytes_add(out, "\r\n", 2);
+			at_start = true;
+			i += c == '\r' && second == '\r' && third == '\n' ? 3
+			     : c == '\r' && second == '\n'		  ? 2
+									  : 1;
+			continue;
+		}
+		if (c == 0) {
+			i++;
+			continue;
+		}
+		if (c == '.' && at_start)
+			pst_bytes_add(out, ".", 1);
+		run = 1;
+		while (i + run < in.len && in.at[i + run] != '\r' && in.at[i + run] != '\n' &&
+		       in.at[i + run] != 0)
+			run++;
+		pst_bytes_add(out, in.at + i, run);
+		at_start = false;
+		i += run;
+	}
+	if (!at_start && out->len > 0)
+		pst_bytes_add(out, "\r\n", 2);
+}
+
+/* What a client sends by DATA: a dot more where a line begins behind CRLF, and the end. */
+static void stuff(struct pst_span in, struct pst_bytes *out)
+{
+	uint32_t done = 0;
+
+	for (uint32_t i = 0; i < in.len; i++) {
+		if (in.at[i] != '.' ||
+		    (i > 0 && !(i >= 2 && in.at[i - 1] == '\n' && in.at[i - 2] == '\r')))
+			continue;
+		pst_bytes_add_span(out, pst_span_sub(in, done, i - done));
+		pst_bytes_add(out, ".", 1);
+		done = i;
+	}
+	pst_bytes_add_span(out, pst_span_sub(in, done, in.len));
+	if (in.len > 0 && !(in.len >= 2 && in.at[in.len - 1] == '\n' && in.at[in.len - 2] == '\r'))
+		pst_bytes_add(out, "\r\n", 2);
+	pst_bytes_add(out, ".\r\n", 3);
+}
+
+/* --- what they hold ---------------------------------------------------------------------------- */
+
+static void add_line(struct pst_bytes *out, struct pst_rng_seed *rng, uint32_t max)
+{
+	static const char letters[] = "abcdefghij klmnop.qrstuvwxyz ABC=\t<>:;";
+	uint8_t line[1200];
+	uint32_t len = pst_rng_seed_below(rng, max);
+
+	for (uint32_t i = 0; i < len; i++)
+		line[i] = (uint8_t)letters[pst_rng_seed_below(rng, sizeof(letters) - 1)];
+	if (len > 0 && one_in(rng, 12))
+		line[0] = '.';
+	if (len > 1 && one_in(rng, 20))
+		line[len / 2] = (uint8_t)(128 + pst_rng_seed_below(rng, 128));
+	pst_bytes_add(out, line, len);
+	pst_bytes_add(out, "\r\n", 2);
+}
+
+/* What smugglers hope that somebody takes for the end of data. */
+static void add_smuggled(struct pst_bytes *out, struct pst_rng_seed *rng)
+{
+	static const char *const ends[] = {
+		"\n.\n", "\n.\r\n", "\r.\r", "\r\n.\n", "\r\n.\r", "\r.\r\n", "\n\n.\r\r\n",
+	};
+
+	pst_bytes_print(out, "text%s", ends[pst_rng_seed_below(rng, PST_COUNT(ends))]);
+	pst_bytes_print(out, "MAIL FROM:<smuggled@evil.example>\r\nRCPT TO:<u1@in.example>\r\n"
+			     "DATA\r\nSubject: smuggled\r\n\r\nx\r\n");
+}
+
+static void add_bare(struct pst_bytes *out, struct pst_rng_seed *rng)
+{
+	static const char *const odd[] = {"a\nb\r\n", "a\rb\r\n", "a\r\r\nb\r\n", "\n.x\r\n", "\r\r\r\n",
+					  "x\n\n\r\r\n"};
+
+	pst_bytes_print(out, "%s", odd[pst_rng_seed_below(rng, PST_COUNT(odd))]);
+}
+
+static void add_header(struct sim_letter *letter, struct pst_bytes *content, struct pst_bytes *kept,
+		       struct pst_rng_seed *rng)
+{
+	struct pst_bytes part = {0};
+
+	pst_bytes_print(&part, "From: <%s>\r\nSubject: letter %u\r\n", letter->sender,
+			letter->number);
+	if (letter->named)
+		pst_bytes_print(&part,
+				"Date: Thu, 26 Nov 2026 21:00:00 +0000\r\n"
+				"Message-ID: <%u@out.example>\r\n",
+				letter->number);
+	for (uint32_t i = pst_rng_seed_below(rng, 4); i > 0; i--)
+		pst_bytes_print(&part, "Received: from a%u by b%u;\r\n\tThu, 26 Nov 2026\r\n", i, i);
+	pst_bytes_add_span(content, pst_bytes_from(&part, 0));
+	pst_bytes_add_span(kept, pst_bytes_from(&part, 0));
+	pst_bytes_free(&part);
+	/* What only we may say is taken out. */
+	if (one_in(rng, 8))
+		pst_bytes_print(content, "X-Spam-Flag: YES\r\nX-Spam-Score: 1\r\n\tfolded\r\n");
+	pst_bytes_print(content, "To: <u@in.example>\r\n\r\n");
+	pst_bytes_print(kept, "To: <u@in.example>\r\n\r\n");
+}
+
+static uint32_t draw_size(const struct sim_plan *plan, struct pst_rng_seed *rng)
+{
+	switch (pst_rng_seed_below(rng, 12)) {
+	case 0:
+		return 0;
+	case 1: /* about as much as is held */
+		return plan->hold_bytes - 400 + pst_rng_seed_below(rng, 800);
+	case 2:
+		return plan->hold_bytes + pst_rng_seed_below(rng, 65536);
+	case 3:
+		return one_in(rng, 4) ? pst_rng_seed_below(rng, 400000) : 8192;
+	case 4:
+		return pst_rng_seed_below(rng, 40000);
+	default:
+		return pst_rng_seed_below(rng, 3000);
+	}
+}
+
+static void write_letter(struct sim *sim, struct sim_letter *letter, struct pst_rng_seed *rng)
+{
+	struct pst_bytes *content = &letter->content, kept = {0};
+	uint32_t size = draw_size(&sim->plan, rng), line_max = PST_MIN(4 + size / 4, 1200), from;
+	bool bare = one_in(rng, 8), smuggle = one_in(rng, 10);
+
+	letter->named = !one_in(rng, 6);
+	letter->nul = one_in(rng, 40);
+	letter->field_first = !one_in(rng, 12);
+	if (letter->field_first)
+		add_header(letter, content, &kept, rng);
+	from = content->len;
+	while (content->len < size) {
+		if (!(bare || smuggle) || !one_in(rng, 6)) {
+			add_line(content, rng, PST_MAX(line_max, 8));
+			continue;
+		}
+		letter->bare = true;
+		if (smuggle)
+			add_smuggled(content, rng);
+		else
+			add_bare(content, rng);
+	}
+	/* What begins with a blank has no header at all. */
+	if (!letter->field_first && content->len > from) {
+		letter->bare |= content->at[from] == '\r';
+		content->at[from] = ' ';
+	}
+	if (letter->nul && content->len > from) {
+		content->at[from + (content->len - from) / 2] = 0;
+	} else {
+		letter->nul = false;
+	}
+	if (one_in(rng, 6))
+		pst_bytes_print(content, "no end");
+	pst_bytes_add_span(&kept, pst_bytes_from(content, from));
+	stuff(pst_bytes_from(content, 0), &letter->stuffed);
+	canonize(pst_bytes_from(&kept, 0), &letter->canonical);
+	pst_bytes_free(&kept);
+}
+
+static void address_letter(struct sim *sim, struct sim_letter *letter, struct pst_rng_seed *rng)
+{
+	letter->rcpt_count = one_in(rng, 3) ? 1 + pst_rng_seed_below(rng, SIM_RCPTS_MAX) : 1;
+	for (uint32_t i = 0; i < letter->rcpt_count; i++) {
+		struct sim_rcpt *rcpt = &letter->rcpts[i];
+		const char *name = "u", *domain = "in.example";
+
+		rcpt->kind = SIM_RCPT_GOOD;
+		if (one_in(rng, 8)) {
+			rcpt->kind = SIM_RCPT_UNKNOWN;
+			name = "unknown";
+		} else if (one_in(rng, 16)) {
+			rcpt->kind = SIM_RCPT_ELSEWHERE;
+			domain = "else.example";
+		} else if (sim->plan.two_routes && one_in(rng, 3)) {
+			rcpt->kind = SIM_RCPT_LIST;
+			domain = "lists.example";
+		}
+		snprintf(rcpt->mailbox, sizeof(rcpt->mailbox), "%s%u.%u@%s", name, letter->number, i,
+			 domain);
+	}
+}
+
+struct sim_letter *sim_letter_new(struct sim *sim, struct pst_rng_seed *rng)
+{
+	struct sim_letter *letter = calloc(1, sizeof(*letter));
+
+	PST_BUG_ON(!letter);
+	if (sim->letter_count == sim->letter_size) {
+		sim->letter_size = 2 * sim->letter_size + 16;
+		sim->letters = realloc(sim->letters, sim->letter_size * sizeof(struct sim_letter *));
+		PST_BUG_ON(!sim->letters);
+	}
+	sim->letters[sim->letter_count++] = letter;
+	letter->number = sim->letter_count;
+	snprintf(letter->sender, sizeof(letter->sender), "m%u@out.example", letter->number);
+	address_letter(sim, letter, rng);
+	write_letter(sim, letter, rng);
+	return letter;
+}
+
+void sim_letter_free(struct sim_letter *letter)
+{
+	pst_bytes_free(&letter->content);
+	pst_bytes_free(&letter->stuffed);
+	pst_bytes_free(&letter->canonical);
+	free(letter);
+}

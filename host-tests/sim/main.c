@@ -1,0 +1,157 @@
+/* sim/main.c - runs seeds until as many sessions were simulated as were asked for
+ *
+ *   sim [-s SESSIONS] [-S SEED] [-n memory|lwip] [-r SEED] [-l FILE] [-e EVERY] [-p PCAP]
+ *
+ *   -s  sessions to be simulated, counted as clients connect          -S  the first seed
+ *   -r  one seed, with everything said aloud                          -n  over which transport
+ *   -l  seeds of a file first, one "NET SEED" a line                  -e  every so many seeds once more,
+ *   -p  with -r over lwIP: frames go to this file                         and both must be equal
+ *
+ * Ends with a count; the first seed with a violation ends it, with the command that replays it.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sim/sim.h"
+
+static struct sim sim;
+static const char *program;
+static uint64_t seed_now;
+static enum sim_net net_now;
+
+static const char *net_name(enum sim_net net)
+{
+	return net == SIM_NET_LWIP ? "lwip" : "memory";
+}
+
+/* The proxy has stopped itself, or was stopped: say at which seed. Only calls that a handler may make. */
+static void on_crash(int number)
+{
+	char text[300];
+	int len = snprintf(text, sizeof(text),
+			   "\nseed %llu: the program ended by signal %d\nreplay: %s -n %s -r %llu\n",
+			   (unsigned long long)seed_now, number, program, net_name(net_now),
+			   (unsigned long long)seed_now);
+	ssize_t ignored = write(STDOUT_FILENO, text, (size_t)len);
+
+	(void)ignored;
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static double now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void complain(void)
+{
+	printf("seed %llu: %s\nreplay: %s -n %s -r %llu%s\n", (unsigned long long)seed_now,
+	       (const char *)sim.wrong.at, program, net_name(net_now), (unsigned long long)seed_now,
+	       net_now == SIM_NET_LWIP ? " -p sim.pcap" : "");
+}
+
+/*  in  twice: the run must repeat itself
+ *  ret false: something was wrong */
+static bool run(uint64_t seed, enum sim_net net, bool twice)
+{
+	uint64_t hash;
+	bool good;
+
+	seed_now = seed;
+	net_now = net;
+	good = sim_run(&sim, seed, net);
+	hash = sim.hash;
+	if (!good)
+		complain();
+	sim_fini(&sim);
+	if (!good || !twice)
+		return good;
+	good = sim_run(&sim, seed, net);
+	if (good && sim.hash != hash) {
+		printf("seed %llu: two runs of it differ (%016llx, %016llx)\n",
+		       (unsigned long long)seed, (unsigned long long)hash,
+		       (unsigned long long)sim.hash);
+		good = false;
+	}
+	sim_fini(&sim);
+	return good;
+}
+
+static bool run_file(const char *path, uint32_t *count)
+{
+	FILE *file = fopen(path, "r");
+	char line[300], net[20];
+	unsigned long long seed;
+	bool good = true;
+
+	if (!file) {
+		printf("%s cannot be read\n", path);
+		return false;
+	}
+	while (good && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "%19s %llu", net, &seed) != 2)
+			continue;
+		good = run(seed, strcmp(net, "lwip") == 0 ? SIM_NET_LWIP : SIM_NET_MEMORY, false);
+		(*count)++;
+	}
+	fclose(file);
+	return good;
+}
+
+int main(int argc, char **argv)
+{
+	uint64_t sessions = 1000, first = 1, done = 0, replay = 0, seed;
+	uint32_t every = 50, kept = 0;
+	enum sim_net net = SIM_NET_MEMORY;
+	const char *list = NULL;
+	double begin = now_s(), spent;
+	int option;
+
+	program = argv[0];
+	while ((option = getopt(argc, argv, "s:S:n:r:l:e:p:")) != -1) {
+		if (option == 's')
+			sessions = strtoull(optarg, NULL, 10);
+		else if (option == 'S')
+			first = strtoull(optarg, NULL, 10);
+		else if (option == 'n')
+			net = strcmp(optarg, "lwip") == 0 ? SIM_NET_LWIP : SIM_NET_MEMORY;
+		else if (option == 'r')
+			replay = strtoull(optarg, NULL, 10);
+		else if (option == 'l')
+			list = optarg;
+		else if (option == 'e')
+			every = (uint32_t)strtoul(optarg, NULL, 10);
+		else if (option == 'p')
+			sim.pcap = optarg;
+		else
+			return 2;
+	}
+	signal(SIGABRT, on_crash);
+	signal(SIGSEGV, on_crash);
+	signal(SIGBUS, on_crash);
+	if (replay) {
+		sim.verbose = true;
+		return run(replay, net, false) ? 0 : 1;
+	}
+	if (list && !run_file(list, &kept))
+		return 1;
+	for (seed = first; done < sessions; seed++) {
+		if (!run(seed, net, every && seed % every == 0))
+			return 1;
+		done += sim.session_count;
+	}
+	spent = now_s() - begin;
+	printf("%s: %llu sessions of %llu seeds (%llu to %llu) and %u kept seeds in %.1f s, %.0f/s\n",
+	       net_name(net), (unsigned long long)done, (unsigned long long)(seed - first),
+	       (unsigned long long)first, (unsigned long long)seed - 1, kept, spent,
+	       (double)done / spent);
+	return 0;
+}

@@ -1,0 +1,136 @@
+/* sim/plan.c - what a seed's world is like: each run has a few options of many
+ *
+ * Swarm: a run in which everything varies at once is always the same run. So most options are off in
+ * most runs, and each is on in many; what two of them do to each other comes up often enough.
+ */
+#include "sim/sim.h"
+
+static bool one_in(struct pst_rng_seed *rng, uint32_t n)
+{
+	return pst_rng_seed_below(rng, n) == 0;
+}
+
+static uint32_t pick(struct pst_rng_seed *rng, const uint32_t *values, uint32_t count)
+{
+	return values[pst_rng_seed_below(rng, count)];
+}
+
+#define PICK(rng, ...)                                                                             \
+	pick(rng, (const uint32_t[]){__VA_ARGS__},                                                 \
+	     sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
+
+static void draw_routes(struct sim_plan *plan, struct pst_rng_seed *rng)
+{
+	static const char *const passes[] = {"auto", "none", "xforward"};
+	struct pst_bytes *conf = &plan->conf;
+
+	pst_bytes_print(conf, "relay in.example to 10.0.0.1:25%s pass %s connections %u\n",
+			plan->fail_over ? " 10.0.0.2:25" : "",
+			passes[pst_rng_seed_below(rng, PST_COUNT(passes))],
+			plan->small ? PICK(rng, 1, 2, 16) : 16);
+	if (plan->two_routes)
+		pst_bytes_print(conf, "relay lists.example to %s10.0.0.3:24 pass none\n",
+				plan->lmtp ? "lmtp:" : "");
+}
+
+static void draw_sizes(struct sim_plan *plan, struct pst_rng_seed *rng)
+{
+	struct pst_bytes *conf = &plan->conf;
+	uint32_t pool = PICK(rng, 65536, 262144, 16777216);
+
+	plan->hold_bytes = PICK(rng, 1024, 4096, 16384, 65536);
+	plan->message_bytes = PICK(rng, 32768, 1048576, 52428800, 52428800);
+	plan->ledger_count = PICK(rng, 0, 4096, 4096);
+	if (plan->calm)
+		pool = 16777216;
+	pst_bytes_print(conf, "hold %u\nhold-pool %u\nmessage %u\nledger %u\n", plan->hold_bytes,
+			pool, plan->message_bytes, plan->ledger_count);
+	if (plan->small && one_in(rng, 2))
+		pst_bytes_print(conf, "recipients %u\n", PICK(rng, 1, 2, 3));
+	if (plan->small)
+		pst_bytes_print(conf, "limit sessions %u per-client %u errors-soft %u errors-hard %u\n",
+				PICK(rng, 2, 5, 20), PICK(rng, 1, 2, 20), PICK(rng, 2, 10),
+				PICK(rng, 10, 20));
+	if (plan->small && one_in(rng, 2))
+		pst_bytes_print(conf, "limit relay-messages %u relay-refusals %u relay-noops %u\n",
+				PICK(rng, 1, 2, 100), PICK(rng, 1, 5), PICK(rng, 1, 20));
+}
+
+static void draw_times(struct sim_plan *plan, struct pst_rng_seed *rng)
+{
+	struct pst_bytes *conf = &plan->conf;
+
+	pst_bytes_print(conf, "timeout early-talk %u\n", PICK(rng, 0, 0, 2));
+	if (plan->calm || one_in(rng, 3))
+		return;
+	pst_bytes_print(conf, "timeout idle %u transaction %u reply %u drain %u rate %u\n",
+			PICK(rng, 10, 60, 300), PICK(rng, 30, 600, 3600), PICK(rng, 5, 30, 240),
+			PICK(rng, 1, 30), PICK(rng, 0, 500));
+	pst_bytes_print(conf, "timeout relay-connect %u relay-command %u relay-data %u\n",
+			PICK(rng, 5, 30), PICK(rng, 10, 300), PICK(rng, 10, 60, 600));
+	pst_bytes_print(conf, "timeout relay-noop %u relay-idle %u relay-life %u\n",
+			PICK(rng, 2, 60), PICK(rng, 1, 5), PICK(rng, 3, 300));
+}
+
+static void draw_checks(struct sim_plan *plan, struct pst_rng_seed *rng)
+{
+	struct pst_bytes *conf = &plan->conf;
+
+	pst_bytes_print(conf, "trust %s\n", one_in(rng, 2) ? "none" : "192.168.0.0/16");
+	plan->bare_reject = one_in(rng, 4);
+	if (plan->bare_reject)
+		pst_bytes_print(conf, "bare-newline reject\n");
+	if (!plan->dns)
+		return;
+	pst_bytes_print(conf, "dnsbl zen.example score %u\n", PICK(rng, 3, 6, 20));
+	if (one_in(rng, 2))
+		pst_bytes_print(conf, "dnsbl drop.example reject codes 127.0.0.2\n");
+	if (one_in(rng, 2))
+		pst_bytes_print(conf, "dnsbl good.example score -5 codes 127.0.0.[1-9]\n");
+	if (one_in(rng, 3))
+		pst_bytes_print(conf, "spf off\n");
+	plan->drops = one_in(rng, 6);
+	if (plan->drops)
+		pst_bytes_print(conf, "verdict drop 8\n");
+	else if (one_in(rng, 4))
+		pst_bytes_print(conf, "verdict quarantine 5 to spam@in.example\n");
+	else if (one_in(rng, 4))
+		pst_bytes_print(conf, "verdict defer 4\n");
+	if (one_in(rng, 4))
+		pst_bytes_print(conf, "mode %s\n", one_in(rng, 2) ? "tag" : "observe");
+}
+
+void sim_plan_draw(struct sim_plan *plan, struct pst_rng_seed *rng, enum sim_net net)
+{
+	plan->net = net;
+	plan->calm = one_in(rng, 4);
+	plan->tls = one_in(rng, 6);
+	plan->dns = !plan->calm && one_in(rng, 3);
+	plan->two_routes = one_in(rng, 2);
+	plan->lmtp = one_in(rng, 2);
+	plan->fail_over = one_in(rng, 3);
+	plan->small = !plan->calm && one_in(rng, 3);
+	plan->client_count = PICK(rng, 1, 2, 4, 8, 8, 16, 16, SIM_CLIENTS_MAX);
+	plan->spread_ms = PICK(rng, 0, 1000, 60000, 600000);
+	plan->pipe_bytes = PICK(rng, 512, 4096, 65536);
+	plan->latency_ms = PICK(rng, 0, 0, 1, 20, 500);
+	if (!plan->calm) {
+		plan->server_faults = PICK(rng, 0, 1, 2, 6);
+		plan->server_5xx = plan->server_faults > 0 && one_in(rng, 2);
+		plan->event_count = PICK(rng, 0, 0, 2, 6, SIM_EVENTS_MAX);
+	}
+	if (net == SIM_NET_LWIP) {
+		plan->delay_ms = PICK(rng, 0, 1, 10, 50);
+		plan->jitter_ms = PICK(rng, 0, 0, 5, 50);
+		plan->loss = plan->calm ? 0 : PICK(rng, 0, 5, 50, 200);
+		plan->duplicate = PICK(rng, 0, 0, 20);
+		plan->corrupt = plan->calm ? 0 : PICK(rng, 0, 0, 20);
+	}
+	pst_bytes_print(&plan->conf, "hostname mx.sim.example\nlisten 192.0.2.25:25\n");
+	if (plan->tls)
+		pst_bytes_print(&plan->conf, "listen 192.0.2.25:465 tls\n");
+	draw_routes(plan, rng);
+	draw_sizes(plan, rng);
+	draw_times(plan, rng);
+	draw_checks(plan, rng);
+}

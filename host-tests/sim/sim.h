@@ -1,0 +1,218 @@
+/* sim/sim.h - one seed: a world of clients, internal servers and troubles around the real proxy
+ *
+ * Concept: everything that happens is drawn from the seed, before it happens or from streams of its
+ * own for each client, so that the same seed is the same run byte for byte. The world is a stage
+ * (support/stage.h) in simulated time; the proxy is the production code. What must hold is judged by
+ * the book, from what clients heard, what servers took and what the log says, and by nothing that
+ * the proxy keeps for itself.
+ * A run has four phases: the world as drawn, with its troubles; the troubles stop, and every session
+ * must end by its own deadlines; one more message must go through; the end, at which everything must
+ * have been given back.
+ */
+#ifndef PST_SIM_SIM_H
+#define PST_SIM_SIM_H
+
+#include "support/dns_zone.h"
+#include "support/inside.h"
+
+#define SIM_RCPTS_MAX 6
+#define SIM_CLIENTS_MAX 40
+#define SIM_SERVERS_MAX 3
+#define SIM_EVENTS_MAX 24
+#define SIM_DUE_MAX 32
+#define SIM_ID_SIZE 24
+
+struct sim;
+
+/* --- what is drawn (plan.c) -------------------------------------------------------------------- */
+
+enum sim_net { SIM_NET_MEMORY, SIM_NET_LWIP };
+
+struct sim_plan {
+	enum sim_net net;
+	/* No trouble at all: every polite client must be told exactly what its letters deserve. */
+	bool calm;
+	bool tls;            /* the proxy has a certificate */
+	bool dns;            /* lists, names and SPF are asked for */
+	bool lmtp, two_routes, fail_over;
+	bool server_5xx;     /* internal servers may refuse for good */
+	bool server_raves;   /* they may answer once too often, and then mix up what answers what */
+	bool drops;          /* the owner lets some mail be thrown away */
+	bool bare_reject;
+	bool small;          /* so few places that clients may be sent away */
+	uint32_t client_count;
+	uint32_t spread_ms;  /* over which they come */
+	uint32_t hold_bytes, message_bytes, ledger_count, pipe_bytes;
+	uint32_t latency_ms; /* of internal servers, before each piece they say */
+	uint32_t server_faults, event_count;
+	uint32_t loss, duplicate, corrupt; /* of 1,000 frames; lwIP only */
+	uint32_t delay_ms, jitter_ms;
+	struct pst_bytes conf;
+};
+
+void sim_plan_draw(struct sim_plan *plan, struct pst_rng_seed *rng, enum sim_net net);
+
+/* --- letters (letter.c) ------------------------------------------------------------------------ */
+
+enum sim_rcpt_kind { SIM_RCPT_GOOD, SIM_RCPT_UNKNOWN, SIM_RCPT_ELSEWHERE, SIM_RCPT_LIST };
+
+struct sim_rcpt {
+	char mailbox[64];
+	enum sim_rcpt_kind kind;
+};
+
+/* One message, however often it is sent. */
+struct sim_letter {
+	uint32_t number;
+	char sender[48]; /* nobody else's: it names the letter wherever it turns up */
+	struct sim_rcpt rcpts[SIM_RCPTS_MAX];
+	uint32_t rcpt_count;
+	struct pst_bytes content;   /* as it is sent by BDAT */
+	struct pst_bytes stuffed;   /* as it is sent by DATA, with the end */
+	struct pst_bytes canonical; /* what must arrive inside, behind our own fields */
+	bool nul, bare, named, field_first;
+	bool blind;                 /* sent without looking at replies */
+	/* The book's. */
+	uint32_t mail_count, attempt_count;
+	uint32_t attempt_log[8];    /* how long the log was when an attempt began */
+	uint32_t inside_count;      /* servers said 2xx to its dot */
+	uint32_t told_count;        /* clients heard a final 250 */
+	bool seen_bad;              /* it deserves a 5xx, or its client may be given one */
+};
+
+struct sim_letter *sim_letter_new(struct sim *sim, struct pst_rng_seed *rng);
+void sim_letter_free(struct sim_letter *letter);
+
+/* --- TLS at a client's end (tls_end.c) --------------------------------------------------------- */
+
+struct sim_tls_end;
+
+/* Certificates for the proxy and trust for the clients, from now until sim_tls_close. */
+void sim_tls_open(struct sim *sim);
+void sim_tls_close(struct sim *sim);
+/* Hang the certificate onto a generation, if the plan says so. */
+void sim_tls_attach(struct sim *sim, struct pst_config *config);
+struct sim_tls_end *sim_tls_end_new(struct sim *sim);
+void sim_tls_end_free(struct sim_tls_end *end);
+/* Records have come.
+ *  out plain: what was in them is appended
+ *  out wire: what must be sent is appended
+ *  ret 1: the handshake is over | 0: it is not | -1: it failed, or the session ended */
+int sim_tls_end_take(struct sim_tls_end *end, struct pst_span records, struct pst_bytes *plain,
+		     struct pst_bytes *wire);
+void sim_tls_end_give(struct sim_tls_end *end, struct pst_span plain, struct pst_bytes *wire);
+
+/* --- clients (client.c, hostile.c) ------------------------------------------------------------- */
+
+enum sim_manner {
+	SIM_POLITE,  /* waits where it must, ends with QUIT */
+	SIM_CUT,     /* its connection ends somewhere */
+	SIM_SLOW,    /* dawdles, perhaps for longer than anybody waits */
+	SIM_DEAF,    /* stops reading */
+	SIM_VANISH,  /* goes when the dot is out, and comes again */
+	SIM_HOSTILE, /* anything */
+	SIM_MANNERS
+};
+
+struct sim_client {
+	struct sim *sim;
+	uint32_t number;
+	struct pst_rng_seed rng;
+	enum sim_manner manner;
+	struct pst_addr address;
+	uint32_t listener;
+	struct pst_peer *peer;
+	struct sim_tls_end *tls;
+	struct pst_timer timer;
+	struct sim_letter *letters[4];
+	uint32_t letter_count, letter_at;
+	struct pst_bytes heard;   /* plaintext */
+	uint32_t raw_read, read;
+	uint8_t due[SIM_DUE_MAX]; /* what the next replies must be answers to */
+	uint32_t due_count;
+	uint32_t rcpt_at, rcpt_ok, chunk_sent;
+	uint32_t attempts_left;
+	uint32_t line_count, reply_count; /* of a hostile one */
+	uint64_t begin_ms;
+	bool offers_pipelining, offers_chunking, offers_tls;
+	bool wants_pipelining, wants_chunking, wants_tls, early, tls_first;
+	bool esmtp, greeted, dismissed, quit, secured, left, over, rcpt_must_fail;
+	bool paused;
+};
+
+void sim_client_init(struct sim *sim, struct sim_client *client, uint32_t number);
+void sim_client_free(struct sim_client *client);
+void sim_client_say(struct sim_client *client, struct pst_span bytes);
+void sim_client_hostile(struct sim_client *client);
+
+/* --- troubles (trouble.c) ---------------------------------------------------------------------- */
+
+void sim_servers_open(struct sim *sim);
+void sim_servers_close(struct sim *sim);
+void sim_events_draw(struct sim *sim);
+/* Everything of ours works from now on. */
+void sim_troubles_stop(struct sim *sim);
+
+struct sim_event {
+	struct pst_timer timer;
+	struct sim *sim;
+	uint8_t kind;
+	uint32_t number;
+};
+
+/* --- the book (book.c) ------------------------------------------------------------------------- */
+
+struct sim_told {
+	char id[SIM_ID_SIZE];
+	uint16_t code;
+	struct sim_letter *letter; /* NULL: the client did not know which */
+};
+
+struct sim_book {
+	struct sim_told *told;
+	uint32_t told_count, told_size;
+};
+
+/* The first thing that is wrong is kept. */
+void sim_wrong(struct sim *sim, const char *format, ...) PST_PRINTF(2, 3);
+/* With `verbose`, a line that tells what happens. */
+void sim_trace(struct sim *sim, const char *format, ...) PST_PRINTF(2, 3);
+/* A client heard what became of its letter. */
+void sim_book_told(struct sim *sim, struct sim_letter *letter, uint16_t code, struct pst_span text);
+/* All records are there: does everything agree? */
+void sim_book_close(struct sim *sim);
+
+/* --- the whole (world.c) ----------------------------------------------------------------------- */
+
+struct sim {
+	uint64_t seed;
+	struct sim_plan plan;
+	struct pst_rng_seed rng;
+	struct pst_stage stage;
+	struct pst_dns_zone zone;
+	struct pst_inside *servers[SIM_SERVERS_MAX];
+	struct pst_rng_seed server_rng;
+	uint32_t server_count;
+	struct sim_client clients[SIM_CLIENTS_MAX];
+	struct sim_letter **letters;
+	uint32_t letter_count, letter_size;
+	struct sim_event events[SIM_EVENTS_MAX];
+	struct sim_book book;
+	struct pst_alloc_fail tls_memory;
+	struct pst_tls_context *tls_server, *tls_client;
+	struct pst_stage_wire *wire;
+	struct pst_bytes wrong;
+	uint32_t session_count, connection_count; /* of clients; of the proxy to servers */
+	uint64_t hash;
+	bool stopped;  /* the troubles are over, and clients are silent */
+	bool drained;  /* a drain came among the troubles */
+	bool failing;  /* some allocation may have failed */
+	bool verbose;
+	const char *pcap; /* where to write frames; NULL: nowhere */
+};
+
+/*  ret true: nothing was wrong; else sim->wrong says what, until sim_fini */
+bool sim_run(struct sim *sim, uint64_t seed, enum sim_net net);
+void sim_fini(struct sim *sim);
+
+#endif
