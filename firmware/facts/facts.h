@@ -34,6 +34,9 @@ enum pst_fact {
 	PST_FACT_HELO_LITERAL = 1 << 20,     /* an address that is not its own, or none */
 	PST_FACT_SPF_TROUBLE = 1 << 22,      /* SPF could not tell, and the owner does not take that */
 	PST_FACT_DNS_DOWN = 1 << 21,         /* no question about it was answered */
+	PST_FACT_ILLEGAL_PIPELINING = 1 << 23, /* the client did not wait for a reply it had to wait for */
+	PST_FACT_NON_SMTP = 1 << 24,         /* it said what is no command */
+	PST_FACT_STARTTLS_ABUSE = 1 << 25,   /* it talked behind STARTTLS, or fails at TLS again and again */
 	PST_FACT_PARTIAL = 1 << 13,        /* it began to stream: only its front was judged */
 };
 
@@ -57,6 +60,8 @@ struct pst_facts {
 	uint32_t error_count;     /* of the session */
 	bool esmtp;
 	bool utf8;                /* the transaction was declared SMTPUTF8 */
+	uint64_t bare_newline_count; /* in the data so far */
+	struct pst_span evidence[PST_FACT_NAME_COUNT]; /* of what the client did; may be empty */
 	struct pst_hits hits;
 	struct pst_span rdns;     /* the client's name; empty without one */
 	bool rdns_known;          /* asked for, and answered */

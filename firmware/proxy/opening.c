@@ -136,7 +136,12 @@ void pst_session_opening_input(struct pst_session *session)
 	if (session->wait == PST_WAIT_HOP)
 		read_hop(session);
 	else if (session->link.in.len > 0)
-		session->early_talk = true;
+		session->conduct.set |= PST_FACT_EARLY_TALK;
+}
+
+static bool is_early(const struct pst_session *session)
+{
+	return session->conduct.set & PST_FACT_EARLY_TALK;
 }
 
 void pst_session_opening_due(struct pst_session *session)
@@ -145,14 +150,14 @@ void pst_session_opening_due(struct pst_session *session)
 		no_hop(session, "it did not come in time");
 		return;
 	}
-	if (!session->waits_on && !session->early_talk && session->knock &&
+	if (!session->waits_on && !is_early(session) && session->knock &&
 	    session->knock->suspicious) {
 		/* The same clock, three times as far: who looks bad has to show more patience. */
 		session->waits_on = true;
 		pst_session_arm(session);
 		return;
 	}
-	if (!session->early_talk)
+	if (!is_early(session))
 		pst_tally_add(&session->proxy->patient, &session->link.conn.peer, now_of(session));
 	greet(session);
 }

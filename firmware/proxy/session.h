@@ -11,6 +11,7 @@
 #define PST_PROXY_SESSION_H
 
 #include "link/link.h"
+#include "proxy/conduct.h"
 #include "proxy/txn.h"
 
 #define PST_HELO_MAX 255
@@ -60,8 +61,8 @@ struct pst_session {
 	bool hop_first;  /* the listener's: a PROXY header comes first */
 	bool tls_first;  /* likewise, TLS before the greeting */
 	bool waits_on; /* longer than usual for the greeting: its address looks bad */
-	bool early_talk; /* the client did not wait for the greeting */
 	bool securing;  /* one of proxy->handshake_count */
+	struct pst_conduct conduct;
 	uint8_t helo_len;
 	uint8_t helo[PST_HELO_MAX];
 };

@@ -200,6 +200,13 @@ static bool needs_tls(const struct pst_session *session, const struct pst_smtp_p
 	return false;
 }
 
+static void tell_conduct(struct pst_session *session)
+{
+	if (pst_session_tls_fails_often(session))
+		pst_conduct_tls(&session->conduct, "handshakes that fail");
+	pst_conduct_tell(&session->conduct, session->txn);
+}
+
 static void on_mail(struct pst_session *session, const struct pst_smtp_event *event)
 {
 	static const struct pst_smtp_reply ok = {
@@ -210,8 +217,7 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 		.helo = {session->helo, session->helo_len},
 		.esmtp = session->core.esmtp,
 		.error_count = session->error_count,
-		.set = (session->trusted ? PST_FACT_TRUSTED : 0U) |
-		       (session->early_talk ? PST_FACT_EARLY_TALK : 0U),
+		.set = session->trusted ? PST_FACT_TRUSTED : 0U,
 	};
 	struct pst_smtp_reply reply = ok;
 
@@ -229,6 +235,8 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 	if (session->txn) {
 		session->txn_count++;
 		name_txn(session, session->txn);
+		if (!session->trusted)
+			tell_conduct(session);
 		session->txn->bytes_max = session->core.size_bytes_max
 						  ? session->core.size_bytes_max
 						  : session->conf->policy.message_bytes_max;
@@ -318,8 +326,21 @@ static void on_end(struct pst_session *session)
 	pst_txn_end(session->txn, &session->core.data);
 }
 
+static void log_not_smtp(const struct pst_session *session, struct pst_span line)
+{
+	struct pst_log *log = session->proxy->env.log;
+
+	pst_log_begin(log, PST_LOG_INFO, "not_smtp");
+	pst_log_addr(log, "client", &session->link.conn.peer);
+	pst_log_peer(log, "said", pst_span_sub(line, 0, 64));
+	pst_log_end(log);
+}
+
 void pst_session_handle(struct pst_session *session, const struct pst_smtp_event *event)
 {
+	if (!session->trusted && event->line.len > 0)
+		pst_conduct_command(&session->conduct, event,
+				    session->link.mode == PST_LINK_SECURE, session->txn);
 	switch (event->kind) {
 	case PST_SMTP_EV_NONE:
 	case PST_SMTP_EV_QUIT: /* step() has dealt with it */
@@ -330,6 +351,8 @@ void pst_session_handle(struct pst_session *session, const struct pst_smtp_event
 		break;
 	case PST_SMTP_EV_REPLY:
 		if (event->close) {
+			if (event->non_smtp)
+				log_not_smtp(session, event->line);
 			pst_session_drop_txn(session);
 			if (pst_session_put_reply(session, &event->reply))
 				pst_session_hang_up(session, false);

@@ -44,6 +44,8 @@ void pst_session_drop_txn(struct pst_session *session);
 
 /* session_tls.c */
 bool pst_session_offers_tls(const struct pst_session *session);
+/* Does STARTTLS come to nothing again and again from this address? */
+bool pst_session_tls_fails_often(const struct pst_session *session);
 void pst_session_starttls(struct pst_session *session);
 /* Begin TLS before the greeting. */
 void pst_session_secure_first(struct pst_session *session);

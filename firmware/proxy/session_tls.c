@@ -13,12 +13,16 @@ void pst_session_end_securing(struct pst_session *session)
 	session->client->handshake_count--;
 }
 
+bool pst_session_tls_fails_often(const struct pst_session *session)
+{
+	return pst_tally_count(&session->proxy->tls_failures, &session->link.conn.peer,
+			       pst_session_now(session)) >= TLS_FAILURES_MAX;
+}
+
 bool pst_session_offers_tls(const struct pst_session *session)
 {
 	return session->conf->tls && session->link.mode == PST_LINK_PLAIN &&
-	       (session->trusted ||
-		pst_tally_count(&session->proxy->tls_failures, &session->link.conn.peer,
-				pst_session_now(session)) < TLS_FAILURES_MAX ||
+	       (session->trusted || !pst_session_tls_fails_often(session) ||
 		session->conf->tls_domain_count > 0);
 }
 

@@ -248,6 +248,7 @@ static void stop_taking(struct pst_txn *txn, enum pst_reason reason)
 
 static void learn(struct pst_txn *txn, const struct pst_smtp_data *data)
 {
+	txn->facts.bare_newline_count = data->bare_newline_count;
 	if (data->bare_newline_count > 0)
 		txn->facts.set |= PST_FACT_BARE_NEWLINE;
 	if (data->nul_count > 0)

@@ -54,12 +54,28 @@ static void add_hit(struct pst_txn *txn, const struct pst_hit *found)
 	pst_hits_add(&txn->facts.hits, hit);
 }
 
+/* How many newlines were bare, in words. */
+static void count_newlines(struct pst_txn *txn)
+{
+	uint8_t area[48];
+	struct pst_buf text;
+
+	pst_buf_init(&text, area, sizeof(area));
+	if (pst_buf_printf(&text, "%llu bare newlines",
+			   (unsigned long long)txn->facts.bare_newline_count) == 0)
+		txn->facts.evidence[PST_FACT_NAME_BARE_NEWLINE] =
+			pst_arena_copy(&txn->arena, pst_buf_span(&text));
+}
+
 /* What the client was seen to do since the last look. */
 static void add_facts(struct pst_txn *txn)
 {
+	if (txn->facts.bare_newline_count > 0)
+		count_newlines(txn);
 	for (int name = 0; name < PST_FACT_NAME_COUNT; name++) {
 		struct pst_hit hit = {
 			.name = pst_span_text(pst_policy_fact_name((enum pst_fact_name)name)),
+			.evidence = txn->facts.evidence[name],
 			.score = txn->conf->policy.fact_scores[name],
 		};
 

@@ -91,11 +91,13 @@ static void log_facts(const struct pst_txn *txn, struct pst_log *log)
 	} names[] = {
 		{PST_FACT_DNS_DOWN, "dns_down"},
 		{PST_FACT_EARLY_TALK, "early_talk"},	 {PST_FACT_BARE_NEWLINE, "bare_newline"},
+		{PST_FACT_ILLEGAL_PIPELINING, "illegal_pipelining"},
+		{PST_FACT_NON_SMTP, "non_smtp"},	 {PST_FACT_STARTTLS_ABUSE, "starttls_abuse"},
 		{PST_FACT_NUL, "nul"},			 {PST_FACT_LONG_LINE, "long_line"},
 		{PST_FACT_NO_HEADER, "no_header"},	 {PST_FACT_HEADER_UNSEEN, "header_unseen"},
 		{PST_FACT_OVERSIZE, "oversize"},	 {PST_FACT_OUT_OF_MEMORY, "out_of_memory"},
 	};
-	uint8_t area[160];
+	uint8_t area[200];
 	struct pst_buf text;
 
 	pst_buf_init(&text, area, sizeof(area));

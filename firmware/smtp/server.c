@@ -237,7 +237,9 @@ static void proceed_quit(struct pst_smtp_server *core, struct pst_smtp_event *ev
 }
 
 enum verb_flag {
-	ASKS = 1, /* the owner's answer decides what comes of it */
+	ASKS = 1,  /* the owner's answer decides what comes of it */
+	ALONE = 2, /* nothing may stand behind it before it is answered. RFC 2920 section 3.1 names VRFY,
+		    * EXPN, NOOP and QUIT as well, but those hurt nobody and good clients do it */
 };
 
 struct verb {
@@ -255,10 +257,10 @@ struct verb {
 static const struct verb VERBS[] = {
 	VERB("RCPT", IN(MAIL) | IN(RCPT), ASKS, pst_smtp_check_rcpt, rcpt),
 	VERB("MAIL", IN(IDLE), ASKS, pst_smtp_check_mail, mail),
-	VERB("DATA", IN(MAIL) | IN(RCPT), ASKS, check_data, data),
+	VERB("DATA", IN(MAIL) | IN(RCPT), ASKS | ALONE, check_data, data),
 	VERB("BDAT", ANY_COMMAND, 0, check_bdat, bdat),
-	VERB("EHLO", ANY_COMMAND, ASKS, pst_smtp_check_helo, ehlo),
-	VERB("HELO", ANY_COMMAND, ASKS, pst_smtp_check_helo, helo),
+	VERB("EHLO", ANY_COMMAND, ASKS | ALONE, pst_smtp_check_helo, ehlo),
+	VERB("HELO", ANY_COMMAND, ASKS | ALONE, pst_smtp_check_helo, helo),
 	VERB("RSET", ANY_COMMAND, 0, check_none, rset),
 	VERB("QUIT", ANY_COMMAND, 0, check_none, quit),
 	VERB("NOOP", ANY_COMMAND, 0, check_any, noop),
@@ -274,7 +276,7 @@ static const struct verb VERBS[] = {
 	VERB("SEND", ANY_COMMAND, 0, check_any, refuse),
 	VERB("SOML", ANY_COMMAND, 0, check_any, refuse),
 	VERB("SAML", ANY_COMMAND, 0, check_any, refuse),
-	VERB("STARTTLS", ANY_COMMAND, ASKS, check_starttls, starttls),
+	VERB("STARTTLS", ANY_COMMAND, ASKS | ALONE, check_starttls, starttls),
 	VERB("XCLIENT", ANY_COMMAND, 0, check_any, refuse),
 	VERB("XFORWARD", ANY_COMMAND, 0, check_any, refuse),
 	/* HTTP: a browser or a proxy was made to talk to us. */
@@ -303,13 +305,15 @@ static bool looks_like_header(struct pst_span line)
 	return pst_smtp_printable(name) && pst_span_trim(rest).len == 0;
 }
 
-static void line_handle(struct pst_smtp_server *core, struct pst_span line,
+/*  in  more: bytes stand behind it already */
+static void line_handle(struct pst_smtp_server *core, struct pst_span line, bool more,
 			struct pst_smtp_event *event)
 {
 	const struct verb *verb = NULL;
 	const struct pst_smtp_reply *refusal;
 	struct pst_span args = line, word = pst_span_word(&args);
 
+	event->line = line;
 	if (word.len == 0 || word.at != line.at) {
 		say(event, PST_SMTP_EV_REPLY, &NO_COMMAND);
 		return;
@@ -317,12 +321,14 @@ static void line_handle(struct pst_smtp_server *core, struct pst_span line,
 	for (uint32_t i = 0; i < PST_COUNT(VERBS) && !verb; i++)
 		if (pst_span_eq_nocase(word, VERBS[i].name))
 			verb = &VERBS[i];
+	event->hasty = more && (!core->esmtp || (verb && verb->flags & ALONE));
 	if (!verb && looks_like_header(line)) {
 		proceed_foreign(core, event);
 		return;
 	}
 	if (!verb) {
 		say(event, PST_SMTP_EV_REPLY, &UNKNOWN);
+		event->non_smtp = true;
 		return;
 	}
 	if (!(verb->states & (1u << core->state)))
@@ -496,7 +502,7 @@ static void next_command(struct pst_smtp_server *core, struct pst_span in, uint3
 		if (too_long)
 			say(event, PST_SMTP_EV_REPLY, &TOO_LONG);
 		else
-			line_handle(core, pst_span_sub(in, 0, len - 2), event);
+			line_handle(core, pst_span_sub(in, 0, len - 2), in.len > len, event);
 	}
 }
 

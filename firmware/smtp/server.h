@@ -77,7 +77,10 @@ struct pst_smtp_event {
 	enum pst_smtp_event_kind kind;
 	bool close;                  /* after event.reply the session is over (framing, HTTP) */
 	bool error;                  /* counts against the client's error budget */
-	bool non_smtp;               /* an HTTP verb or a header line came instead of a command */
+	bool non_smtp;               /* an unknown word, an HTTP verb or a header came instead of a command */
+	bool hasty;                  /* more stood behind a command that must be answered first: HELO, EHLO,
+				      * STARTTLS, DATA, and any where PIPELINING is not offered yet */
+	struct pst_span line;        /* of a command: as it came, without its CRLF */
 	struct pst_smtp_reply reply; /* REPLY, RESET, QUIT */
 	struct pst_span name;        /* HELO */
 	bool esmtp;                  /* HELO: was it EHLO */

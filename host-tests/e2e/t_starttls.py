@@ -43,6 +43,9 @@ def pair(directory, name):
             write(directory, name + '.key', pem(name, 'key')))
 
 
+STRANGERS = 'trust 192.0.2.99/32'
+
+
 def cert_line(t, *names):
     directory = t.directory('tls')
     return 'tls ' + ' '.join('cert %s key %s' % pair(directory, name) for name in names)
@@ -241,6 +244,27 @@ def what_came_in_the_clear_is_forgotten(t):
     equal([m.sender for m in server.taken], [b'FROM:<a@example.com>'], 'senders')
 
 
+@table([('behind-it', b'EHLO injected\r\n', b'', 'talked behind STARTTLS in the clear'), ('inside-tls', b'', b'STARTTLS\r\n', 'STARTTLS inside TLS'),
+        ('none', b'', b'', None)])
+def abuse(t, name, behind, inside_tls, evidence):
+    """What a client does wrong with STARTTLS is a fact of the mail that it sends, with its score."""
+    server = t.server()
+    proxy = t.postern(server, lines=[cert_line(t, 'p256'), STRANGERS])
+    session = client.Client(proxy.address)
+    session.greet()
+    session.send(b'STARTTLS\r\n' + behind)
+    equal(session.reply().code, 220, 'STARTTLS')
+    secure(session, trusting(), starttls=False)
+    session.command('EHLO client.example')
+    if inside_tls:
+        session.send(inside_tls)
+        equal(session.reply().code, 502, 'STARTTLS once more')
+    equal(deliver(session).code, 250, 'delivery')
+    record = proxy.wait_log()[0]
+    equal((record.get('facts'), record.get('hits'), record.get('evidence')),
+          ('starttls_abuse', 'STARTTLS_ABUSE:2', evidence) if evidence else (None, None, None), 'record')
+
+
 @test()
 def required_from_a_domain(t):
     server = t.server()
@@ -260,9 +284,6 @@ def fail_handshake(proxy):
     check(session.is_ended(), 'still open')
 
 
-STRANGERS = 'trust 192.0.2.99/32'
-
-
 @table([('hidden', [STRANGERS], False), ('not-from-our-own', [], True),
         ('not-where-required', [STRANGERS, 'tls require-from example.net'], True)])
 def three_failures(t, name, lines, still):
@@ -274,6 +295,7 @@ def three_failures(t, name, lines, still):
     proxy.wait_log('tls_failed', 3)
     stage, reply = client.deliver(proxy.address, 'a@example.com', 'u@example.org', TEXT)
     equal((stage, reply.code), ('eod', 250), 'in the clear')
+    equal(proxy.wait_log()[0].get('evidence'), None if name == 'not-from-our-own' else 'handshakes that fail', 'fact')
 
 
 def greeting(proxy):

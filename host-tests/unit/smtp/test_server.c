@@ -380,7 +380,7 @@ static const struct row ROWS[] = {
 	    "reply 502 5.5.1 err; reply 502 5.5.1 err; reply 502 5.5.1 err; reply 502 5.5.1 err; "
 	    "reply 502 5.5.1 err; reply 502 5.5.1 err; reply 502 5.5.1 err"),
 	ROW("unknown", "XYZZY\r\nDATAX\r\nMAI\r\n",
-	    "reply 500 5.5.1 err; reply 500 5.5.1 err; reply 500 5.5.1 err"),
+	    "reply 500 5.5.1 err foreign; reply 500 5.5.1 err foreign; reply 500 5.5.1 err foreign"),
 	ROW("empty line, leading blank", "\r\n  \r\n NOOP\r\n",
 	    "reply 500 5.5.2 err; reply 500 5.5.2 err; reply 500 5.5.2 err"),
 	ROW("HELO without argument", "HELO\r\nEHLO \r\nHELO  \t\r\n",
@@ -595,7 +595,7 @@ static const struct row ROWS[] = {
 	ROW("header field, blank before the colon", "Host : x\r\n",
 	    "reply 554 5.5.1 err close foreign"),
 	ROW("a colon further on is no header", "hello world: x\r\n: x\r\n",
-	    "reply 500 5.5.1 err; reply 500 5.5.1 err"),
+	    "reply 500 5.5.1 err foreign; reply 500 5.5.1 err foreign"),
 };
 
 static void check_row(const struct row *row, uint32_t piece_max)
@@ -676,6 +676,51 @@ static void test_new_touches_nothing(void **state)
 	assert_int_equal(used, 8);
 }
 
+/* What may stand behind a command before it is answered, and what may not. */
+static void test_hasty(void **state)
+{
+	static const struct {
+		const char *behind; /* said and answered before */
+		const char *said;
+		bool hasty;
+	} rows[] = {
+		{"", "NOOP\r\nN", true}, /* nothing was offered yet */
+		{"", "EHLO x\r\nMAIL", true},
+		{"", "EHLO x\r\n", false},
+		{"EHLO x\r\n", "EHLO x\r\nM", true},
+		{"EHLO x\r\n", "NOOP\r\nM", false},
+		{"EHLO x\r\n", "MAIL FROM:<a@b>\r\nR", false},
+		{"EHLO x\r\n", "FROB\r\nR", false},
+		{"HELO x\r\n", "MAIL FROM:<a@b>\r\nR", true},
+		{"EHLO x\r\nMAIL FROM:<a@b>\r\n", "DATA\r\nS", true},
+		{"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", "DATA\r\nS", true},
+		{"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", "DATA\r\n", false},
+		{"EHLO x\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", "BDAT 1\r\nx", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < PST_COUNT(rows); i++) {
+		struct pst_span in = pst_span_text(rows[i].behind);
+		struct pst_smtp_server core;
+		struct pst_smtp_event event;
+		uint32_t used;
+
+		pst_smtp_server_init(&core);
+		pst_smtp_server_greeted(&core);
+		while (in.len > 0) {
+			int64_t end = pst_span_find(in, '\n');
+
+			pst_smtp_server_next(&core, pst_span_sub(in, 0, (uint32_t)end + 1), &used, &event);
+			core.offered = PST_SMTP_CAP_CHUNKING;
+			pst_smtp_server_answer(&core, 250);
+			in = pst_span_sub(in, used, in.len);
+		}
+		pst_smtp_server_next(&core, pst_span_text(rows[i].said), &used, &event);
+		if (event.hasty != rows[i].hasty)
+			fail_msg("%s%s", rows[i].behind, rows[i].said);
+	}
+}
+
 static void test_state_names(void **state)
 {
 	(void)state;
@@ -741,6 +786,7 @@ int main(void)
 		cmocka_unit_test(test_rows_random_cuts),
 		cmocka_unit_test(test_replies_are_clean),
 		cmocka_unit_test(test_new_touches_nothing),
+		cmocka_unit_test(test_hasty),
 		cmocka_unit_test(test_state_names),
 		cmocka_unit_test(test_bug_traps),
 	};
