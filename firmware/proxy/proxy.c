@@ -3,6 +3,10 @@
 
 #define TLS_FAILURES_MS 3600000
 #define PATIENT_MS (30ULL * 86400000)
+#define DELIVERED_MS (30ULL * 86400000)
+#define BAD_RCPT_MS 600000
+#define HIGH_WATER 90 /* per cent of the sessions: overload begins */
+#define LOW_WATER 70  /* and is over */
 
 /* Beyond the sessions, transactions whose client went after the dot wait for their outcome. */
 static uint32_t txn_count_max(const struct pst_proxy_conf *conf)
@@ -52,6 +56,38 @@ uint32_t pst_proxy_timers_max(const struct pst_proxy_conf *conf)
 	       pst_checks_timers_max() + 8;
 }
 
+/* ---- load ------------------------------------------------------------------------------------ */
+
+static bool is_known(const struct pst_proxy *proxy, const struct pst_addr *client)
+{
+	return pst_recent_has_client(&proxy->delivered, client, proxy->env.loop->now_ms);
+}
+
+bool pst_proxy_presses(const struct pst_proxy *proxy, const struct pst_session *session)
+{
+	return proxy->overloaded && !session->trusted &&
+	       !is_known(proxy, &session->link.conn.peer);
+}
+
+/* Overload begins at the high-water mark and ends at the low one, so that it does not flap. Whoever is
+ * idle already is held to the shorter time from here on. */
+static void look_at_load(struct pst_proxy *proxy)
+{
+	uint32_t max = PST_MIN(proxy->conf->session_count_max, proxy->session_count_bound);
+	uint64_t used = proxy->session_pool.used_count;
+	bool over = used * 100 >= (uint64_t)max * (proxy->overloaded ? LOW_WATER : HIGH_WATER);
+
+	if (over == proxy->overloaded)
+		return;
+	proxy->overloaded = over;
+	pst_log_begin(proxy->env.log, PST_LOG_WARNING, over ? "overload" : "overload_over");
+	pst_log_u64(proxy->env.log, "sessions", used);
+	pst_log_end(proxy->env.log);
+	for (struct pst_node *n = pst_list_first(&proxy->sessions); over && n;
+	     n = pst_list_next(&proxy->sessions, n))
+		pst_session_press(PST_CONTAINER(n, struct pst_session, node));
+}
+
 /* ---- reaping --------------------------------------------------------------------------------- */
 
 static void check_drained(struct pst_proxy *proxy)
@@ -84,6 +120,8 @@ static void on_turn_end(struct pst_turn_hook *hook)
 	struct pst_proxy *proxy = PST_CONTAINER(hook, struct pst_proxy, hook);
 
 	reap(proxy);
+	if (proxy->overloaded)
+		look_at_load(proxy);
 	check_drained(proxy);
 }
 
@@ -117,6 +155,12 @@ static bool all_sessions_taken(const struct pst_proxy *proxy, bool trusted)
 	return used >= max || (!trusted && max > 1 && used + 1 >= max);
 }
 
+/* Who may have no session though there is room for one. */
+static bool is_too_busy_for(const struct pst_proxy *proxy, const struct pst_addr *client, bool trusted)
+{
+	return proxy->overloaded && !trusted && !is_known(proxy, client);
+}
+
 static struct pst_net_conn *on_accept(struct pst_net_listener *net, const struct pst_addr *peer,
 				      struct pst_span *refusal)
 {
@@ -131,6 +175,9 @@ static struct pst_net_conn *on_accept(struct pst_net_listener *net, const struct
 			      refusal);
 	if (all_sessions_taken(proxy, trusted))
 		return refuse(proxy, peer, PST_REASON_sessions, PST_COUNTER_refused_sessions,
+			      refusal);
+	if (!listener->hop_first && is_too_busy_for(proxy, peer, trusted))
+		return refuse(proxy, peer, PST_REASON_overload, PST_COUNTER_refused_overload,
 			      refusal);
 	client = pst_client_get(&proxy->clients, peer);
 	if (!client)
@@ -151,7 +198,16 @@ static struct pst_net_conn *on_accept(struct pst_net_listener *net, const struct
 	pst_session_init(session, proxy, proxy->conf, client, trusted);
 	session->hop_first = listener->hop_first;
 	session->tls_first = listener->tls_first;
+	look_at_load(proxy);
 	return &session->link.conn;
+}
+
+static enum pst_counter counter_of(enum pst_reason reason)
+{
+	if (reason == PST_REASON_per_client)
+		return PST_COUNTER_refused_per_client;
+	return reason == PST_REASON_overload ? PST_COUNTER_refused_overload
+					     : PST_COUNTER_refused_memory;
 }
 
 enum pst_reason pst_proxy_adopt(struct pst_proxy *proxy, struct pst_session *session,
@@ -166,12 +222,12 @@ enum pst_reason pst_proxy_adopt(struct pst_proxy *proxy, struct pst_session *ses
 		reason = PST_REASON_memory;
 	else if (!trusted && client->session_count >= session->conf->per_client_count_max)
 		reason = PST_REASON_per_client;
+	else if (is_too_busy_for(proxy, peer, trusted))
+		reason = PST_REASON_overload;
 	if (reason != PST_REASON_none) {
 		if (client)
 			pst_client_put(&proxy->clients, client);
-		(void)refuse(proxy, peer, reason,
-			     client ? PST_COUNTER_refused_per_client : PST_COUNTER_refused_memory,
-			     &unsaid);
+		(void)refuse(proxy, peer, reason, counter_of(reason), &unsaid);
 		return reason;
 	}
 	session->client->session_count--;
@@ -322,6 +378,8 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	proxy->drain_timer.on_due = on_drain_due;
 	pst_tally_init(&proxy->patient, key, PATIENT_MS);
 	pst_tally_init(&proxy->tls_failures, key, TLS_FAILURES_MS);
+	pst_recent_init(&proxy->delivered, key, DELIVERED_MS);
+	pst_recent_init(&proxy->bad_rcpts, key, BAD_RCPT_MS);
 	pst_list_init(&proxy->sessions);
 	pst_list_init(&proxy->dead);
 	if (pst_clients_init(&proxy->clients, env->mem, key,
@@ -350,6 +408,8 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	proxy->txns.hold = &proxy->hold;
 	proxy->txns.clients = &proxy->clients;
 	proxy->txns.ledger = &proxy->ledger;
+	proxy->txns.delivered = &proxy->delivered;
+	proxy->txns.bad_rcpts = &proxy->bad_rcpts;
 	pst_rule_queue_init(&proxy->rules, env->loop, env->mem, env->counters);
 	proxy->txns.rules = &proxy->rules;
 	proxy->txns.checks = &proxy->checks;

@@ -6,6 +6,7 @@
 #define PST_PROXY_PROXY_PRIV_H
 
 #include "proxy/session.h"
+#include "proxy/recent.h"
 #include "proxy/tally.h"
 
 struct pst_proxy_listener {
@@ -28,6 +29,8 @@ struct pst_proxy {
 	struct pst_rule_queue rules;
 	struct pst_checks checks;
 	struct pst_tally patient; /* who waited for the greeting, for a month */
+	struct pst_recent delivered; /* networks whose mail was taken, for a month */
+	struct pst_recent bad_rcpts; /* that an internal server does not know, for ten minutes */
 	struct pst_tally tls_failures; /* by client network, for an hour */
 	struct pst_txns txns;
 	struct pst_pool session_pool, in_pool, out_pool;
@@ -40,9 +43,14 @@ struct pst_proxy {
 	uint32_t session_count_bound; /* of the first generation: the pools are made for it */
 	struct pst_hash_key name_key; /* makes sessions' numbers into names that tell nobody how many */
 	uint64_t session_number;
+	uint32_t slow_count; /* sessions whose next reply is held back */
+	bool overloaded; /* above the high-water mark, and not yet below the low one */
 	bool draining, drained;
 	uint8_t refusal[160];
 };
+
+/* Is there too much to do for clients of whom no delivery is known, and is this one of them? */
+bool pst_proxy_presses(const struct pst_proxy *proxy, const struct pst_session *session);
 
 /* A PROXY header has told who the client is: it is admitted, counted and trusted anew.
  *  ret none | why it must go, which is logged */

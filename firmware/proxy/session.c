@@ -13,6 +13,8 @@
 #define CLOSING_MS 5000
 #define LINGER_MS 2000
 #define SLOW_MS 1000
+#define SLOW_PART 8           /* so much of the sessions may be held back at a time */
+#define PRESSED_IDLE_MS 60000 /* under overload */
 #define RATE_GRACE_MS 60000
 #define HANDSHAKE_MS 30000
 
@@ -36,6 +38,8 @@ static void account(struct pst_session *session)
 void pst_session_set_wait(struct pst_session *session, enum pst_session_wait wait)
 {
 	account(session);
+	session->proxy->slow_count += wait == PST_WAIT_SLOW;
+	session->proxy->slow_count -= session->wait == PST_WAIT_SLOW;
 	session->wait = (uint8_t)wait;
 	session->since_ms = pst_session_now(session);
 }
@@ -47,6 +51,8 @@ static uint64_t patience_ms(const struct pst_session *session, bool *slow)
 	uint64_t wait_ms = conf->idle_ms, left_ms;
 
 	*slow = false;
+	if (pst_proxy_presses(session->proxy, session))
+		wait_ms = PST_MIN(wait_ms, (uint64_t)PRESSED_IDLE_MS);
 	if (!session->txn)
 		return wait_ms;
 	left_ms = conf->transaction_ms > session->txn_ms ? conf->transaction_ms - session->txn_ms : 0;
@@ -114,6 +120,7 @@ void pst_session_close(struct pst_session *session, bool reset)
 	if (session->phase == PST_SESSION_DEAD)
 		return;
 	session->phase = PST_SESSION_DEAD;
+	session->proxy->slow_count -= session->wait == PST_WAIT_SLOW;
 	pst_session_end_securing(session);
 	settle(session, false);
 	if (session->txn)
@@ -188,6 +195,20 @@ void pst_session_say_and_hang_up(struct pst_session *session, enum pst_reason re
 		pst_session_hang_up(session, false);
 }
 
+static bool may_be_held(const struct pst_session *session)
+{
+	uint32_t max = session->proxy->session_count_bound / SLOW_PART;
+
+	return session->proxy->slow_count < PST_MAX(max, 1);
+}
+
+/* Under overload the first error of a client of whom nothing good is known is its last. */
+static uint32_t errors_max(const struct pst_session *session)
+{
+	return pst_proxy_presses(session->proxy, session) ? 1
+							  : session->conf->policy.error_hard_count;
+}
+
 void pst_session_reply(struct pst_session *session, const struct pst_smtp_reply *reply,
 		       bool offence)
 {
@@ -195,14 +216,15 @@ void pst_session_reply(struct pst_session *session, const struct pst_smtp_reply 
 
 	if (offence && !session->trusted) {
 		session->error_count++;
-		if (session->error_count >= policy->error_hard_count) {
+		if (session->error_count >= errors_max(session)) {
 			pst_session_say_and_hang_up(session, PST_REASON_errors);
 			return;
 		}
 	}
 	if (!pst_session_put_reply(session, reply))
 		return;
-	if (offence && !session->trusted && session->error_count >= policy->error_soft_count)
+	if (offence && !session->trusted && session->error_count >= policy->error_soft_count &&
+	    may_be_held(session))
 		pst_session_set_wait(session, PST_WAIT_SLOW);
 }
 
@@ -331,7 +353,10 @@ static void on_due(struct pst_timer *timer)
 	}
 	switch ((enum pst_session_wait)session->wait) {
 	case PST_WAIT_CLIENT:
-		(void)patience_ms(session, &slow);
+		if (pst_session_now(session) < session->since_ms + patience_ms(session, &slow)) {
+			pst_session_arm(session); /* overload is over */
+			break;
+		}
 		pst_session_say_and_hang_up(session, slow ? PST_REASON_slow : PST_REASON_idle);
 		break;
 	case PST_WAIT_ANSWER:
@@ -396,6 +421,12 @@ void pst_session_greet(struct pst_session *session)
 	pst_smtp_server_greeted(&session->core);
 	pst_link_read(&session->link, true);
 	pst_session_arm(session);
+}
+
+void pst_session_press(struct pst_session *session)
+{
+	if (session->phase == PST_SESSION_OPEN && session->wait == PST_WAIT_CLIENT)
+		pst_session_arm(session);
 }
 
 void pst_session_dismiss(struct pst_session *session, enum pst_reason reason, bool gently)

@@ -76,6 +76,8 @@ void pst_session_greet(struct pst_session *session);
 /* Say this 421 as soon as it is legal, and close: at once, or with `gently` only if no transaction
  * is under way. */
 void pst_session_dismiss(struct pst_session *session, enum pst_reason reason, bool gently);
+/* Overload has begun: it may be idle for less long. */
+void pst_session_press(struct pst_session *session);
 /* End it without a word. */
 void pst_session_close(struct pst_session *session, bool reset);
 

@@ -267,6 +267,10 @@ static void on_rcpt(struct pst_session *session, const struct pst_smtp_event *ev
 		return;
 	}
 	pst_session_set_wait(session, PST_WAIT_ANSWER);
+	session->txn->by_memory =
+		!session->trusted &&
+		(session->error_count >= session->conf->policy.error_soft_count ||
+		 pst_proxy_presses(session->proxy, session));
 	pst_txn_recipient(session->txn, event);
 }
 

@@ -583,6 +583,9 @@ static void on_final(struct pst_txn *txn, const struct pst_relay_event *event)
 	}
 	pst_txn_note_relay_reply(txn, event);
 	pst_txn_note_outcome(txn, reply.code);
+	if (txn->verdict.action == PST_ACTION_ACCEPT)
+		pst_recent_add_client(txn->txns->delivered, &txn->facts.client,
+				      txn->txns->env->loop->now_ms);
 	finish(txn, &reply, false);
 }
 

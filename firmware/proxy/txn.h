@@ -19,6 +19,7 @@
 #include "proxy/knock.h"
 #include "proxy/message.h"
 #include "proxy/proxy.h"
+#include "proxy/recent.h"
 #include "proxy/rule_queue.h"
 #include "proxy/sender.h"
 #include "relay/relay.h"
@@ -81,6 +82,7 @@ struct pst_txns {
 	struct pst_hold *hold;
 	struct pst_clients *clients;
 	struct pst_ledger *ledger;
+	struct pst_recent *delivered, *bad_rcpts; /* see proxy_priv.h */
 	struct pst_rule_queue *rules;
 	struct pst_checks *checks;
 	struct pst_pool pool;
@@ -121,6 +123,7 @@ struct pst_txn {
 	uint8_t reason; /* enum pst_reason: why the message will be refused at its end */
 	uint8_t rcpt_reason;  /* and the recipient at hand */
 	bool rcpt_pending;    /* its answer is owed */
+	bool by_memory;       /* a recipient that was unknown lately is not asked about again */
 	bool rcpt_waits;      /* for the checks, and then it is offered */
 	bool asked_bare;      /* it is postmaster without a domain */
 	bool begun;           /* the internal half */

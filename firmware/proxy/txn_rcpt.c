@@ -136,6 +136,28 @@ static bool is_denied(enum pst_reason reason)
 	       reason == PST_REASON_recipient_denied;
 }
 
+/* The recipient is offered live, and nothing replaces that but for those who have had their chances. */
+static bool is_known_as_bad(const struct pst_txn *txn, struct pst_span mailbox)
+{
+	if (!txn->by_memory ||
+	    !pst_recent_has(txn->txns->bad_rcpts, mailbox, txn->txns->env->loop->now_ms))
+		return false;
+	pst_count(txn->txns->env->counters, PST_COUNTER_remembered_recipients);
+	return true;
+}
+
+/* Only what can mean nothing else: there is nobody of that name. */
+static void remember_bad(struct pst_txn *txn, const struct pst_rcpt *rcpt,
+			 const struct pst_relay_event *event)
+{
+	const struct pst_smtp_enhanced *e = &event->enhanced;
+
+	if (!event->ours && event->code == 550 && e->class == 5 && e->subject == 1 &&
+	    (e->detail == 1 || e->detail == 10))
+		pst_recent_add(txn->txns->bad_rcpts, rcpt->relay.mailbox,
+			       txn->txns->env->loop->now_ms);
+}
+
 void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt)
 {
 	const struct pst_route *route = ask_about(txn, &rcpt->path);
@@ -149,6 +171,8 @@ void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt)
 		reason = PST_REASON_relay_failed;
 	if (reason == PST_REASON_none && pst_txn_refused_before(txn, rcpt->path.mailbox))
 		reason = PST_REASON_refused_before;
+	if (reason == PST_REASON_none && is_known_as_bad(txn, rcpt->path.mailbox))
+		reason = PST_REASON_unknown_recipient;
 	if (reason != PST_REASON_none) {
 		refuse_recipient(txn, reason);
 		return;
@@ -208,6 +232,7 @@ void pst_txn_on_recipient(struct pst_txn *txn, const struct pst_relay_event *eve
 		reply = pst_txn_refusal(txn, event, true, &text);
 		txn->rcpt_reason = event->ours ? PST_REASON_relay_failed : PST_REASON_relay_refused;
 		pst_txn_note_relay_reply(txn, event);
+		remember_bad(txn, rcpt, event);
 	}
 	pst_txn_tell_recipient(txn, &reply);
 }

@@ -228,6 +228,32 @@ def sessions_limit(t):
 
 
 @test()
+def overload(t):
+    """Nine tenths of the sessions are taken: strangers get 421, a client of whom mail was taken does not."""
+    proxy = t.postern(t.server(), lines=['trust 127.0.0.9/32', 'limit sessions 20 per-client 20'])
+    known, stranger, ours = '127.0.0.2', '127.0.0.3', '127.0.0.9'
+    with client.Client(proxy.address, source=known) as session:
+        session.greet()
+        equal(session.envelope('a@example.com', 'u@example.org'), None, 'envelope')
+        equal(session.data(b'Subject: x\r\n\r\n').code, 250, 'delivery')
+    held = [client.Client(proxy.address, source='127.0.1.%d' % i) for i in range(1, 19)]
+    for session in held:
+        session.greet()
+    proxy.wait_log('overload')
+    equal(client.Client(proxy.address, source=stranger).reply().code, 421, 'stranger')
+    equal(proxy.wait_log('refused')[0]['reason'], 'overload', 'reason')
+    for source in known, ours:
+        with client.Client(proxy.address, source=source) as session:
+            equal(session.reply().code, 220, source)
+    held[0].send(b'FROB\r\n')
+    equal(held[0].reply().code, 421, 'the first error')
+    for session in held:
+        session.close()
+    proxy.wait_log('overload_over')
+    equal(client.Client(proxy.address, source=stranger).reply().code, 220, 'stranger, afterwards')
+
+
+@test()
 def per_client_limit(t):
     server = t.server()
     proxy = t.postern(server, lines=['limit per-client 2', NOBODY_TRUSTED])
