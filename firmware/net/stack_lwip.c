@@ -20,6 +20,8 @@
 
 #include "net/lwip_priv.h"
 
+#define FRAME_PAYLOAD_MAX 1500 /* Ethernet's */
+
 struct pst_lwip *pst_lwip_current;
 
 static bool started;
@@ -150,19 +152,34 @@ bool pst_lwip_is_ready(const struct pst_lwip_interface *interface)
 
 /* --- frames --------------------------------------------------------------------------------- */
 
+/* A segment of many small writes has more parts than a driver takes, and would have them again each time
+ * it is sent: from the last one allowed on they are put together. */
+static uint32_t join_parts(struct pbuf *packet, struct pst_span *parts)
+{
+	static uint8_t tail[PST_FRAME_HEADER + FRAME_PAYLOAD_MAX];
+	uint32_t count = 0, done = 0;
+
+	for (struct pbuf *part = packet; part; part = part->next) {
+		if (count == PST_FRAME_PARTS_MAX - 1 && part->next) {
+			u16_t left = (u16_t)(packet->tot_len - done);
+
+			PST_BUG_ON(left > sizeof(tail));
+			pbuf_copy_partial(packet, tail, left, (u16_t)done);
+			parts[count++] = (struct pst_span){tail, left};
+			break;
+		}
+		parts[count++] = (struct pst_span){part->payload, part->len};
+		done += part->len;
+	}
+	return count;
+}
+
 static err_t link_output(struct netif *netif, struct pbuf *packet)
 {
 	struct pst_lwip_interface *interface = netif->state;
 	struct pst_span parts[PST_FRAME_PARTS_MAX];
-	uint32_t count = 0;
+	uint32_t count = join_parts(packet, parts);
 
-	for (struct pbuf *part = packet; part; part = part->next) {
-		if (count == PST_FRAME_PARTS_MAX) {
-			interface->frames->lost_count++;
-			return ERR_BUF;
-		}
-		parts[count++] = (struct pst_span){part->payload, part->len};
-	}
 	interface->frames->out_count++;
 	interface->frames->send(interface->frames, parts, count);
 	return ERR_OK;
@@ -256,8 +273,8 @@ static err_t netif_begin(struct netif *netif)
 
 	netif->name[0] = 'p';
 	netif->name[1] = 'n';
-	netif->mtu = 1500;
-	netif->mtu6 = 1500;
+	netif->mtu = FRAME_PAYLOAD_MAX;
+	netif->mtu6 = FRAME_PAYLOAD_MAX;
 	netif->hwaddr_len = ETH_HWADDR_LEN;
 	memcpy(netif->hwaddr, interface->mac, ETH_HWADDR_LEN);
 	netif->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET |
