@@ -670,9 +670,9 @@ void sim_client_init(struct sim *sim, struct sim_client *client, uint32_t number
 	client->timer.on_due = on_due;
 	pst_rng_seed_init(rng, sim->seed * 1000003 + number);
 	client->manner = one_in(rng, 2) ? SIM_POLITE : (enum sim_manner)pst_rng_seed_below(rng, SIM_MANNERS);
-	/* A few clients share an address. */
+	/* A few clients share an address; hosts are dear on a wire. */
 	snprintf(text, sizeof(text), "%s%u", networks[pst_rng_seed_below(rng, PST_COUNT(networks))],
-		 1 + pst_rng_seed_below(rng, 12));
+		 1 + pst_rng_seed_below(rng, sim->plan.net == SIM_NET_LWIP ? 2 : 12));
 	PST_BUG_ON(pst_addr_parse(pst_span_text(text), &client->address) < 0);
 	client->esmtp = !one_in(rng, 10);
 	client->wants_pipelining = one_in(rng, 2);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,35 +59,76 @@ static void complain(void)
 	       net_now == SIM_NET_LWIP ? " -p sim.pcap" : "");
 }
 
+struct outcome {
+	uint64_t hash;
+	uint32_t sessions;
+	bool good;
+};
+
+static struct outcome run_here(uint64_t seed, enum sim_net net)
+{
+	struct outcome outcome = {.good = sim_run(&sim, seed, net)};
+
+	outcome.hash = sim.hash;
+	outcome.sessions = sim.session_count;
+	if (!outcome.good)
+		complain();
+	sim_fini(&sim);
+	fflush(stdout);
+	return outcome;
+}
+
+/* lwIP is made of globals that remember earlier seeds: each gets a process of its own. */
+static struct outcome run_apart(uint64_t seed, enum sim_net net)
+{
+	struct outcome outcome = {0};
+	int ends[2], status;
+	pid_t child;
+
+	PST_BUG_ON(pipe(ends) < 0);
+	fflush(stdout);
+	child = fork();
+	PST_BUG_ON(child < 0);
+	if (child == 0) {
+		outcome = run_here(seed, net);
+		_exit(write(ends[1], &outcome, sizeof(outcome)) == sizeof(outcome) ? 0 : 1);
+	}
+	close(ends[1]);
+	if (read(ends[0], &outcome, sizeof(outcome)) != sizeof(outcome))
+		outcome.good = false;
+	close(ends[0]);
+	if (waitpid(child, &status, 0) != child || status != 0)
+		outcome.good = false;
+	return outcome;
+}
+
 /*  in  twice: the run must repeat itself
  *  ret false: something was wrong */
-static bool run(uint64_t seed, enum sim_net net, bool twice)
+static bool run(uint64_t seed, enum sim_net net, bool twice, uint64_t *sessions)
 {
-	uint64_t hash;
-	bool good;
+	struct outcome (*once)(uint64_t, enum sim_net) =
+		net == SIM_NET_LWIP && !sim.verbose ? run_apart : run_here;
+	struct outcome first, second;
 
 	seed_now = seed;
 	net_now = net;
-	good = sim_run(&sim, seed, net);
-	hash = sim.hash;
-	if (!good)
-		complain();
-	sim_fini(&sim);
-	if (!good || !twice)
-		return good;
-	good = sim_run(&sim, seed, net);
-	if (good && sim.hash != hash) {
+	first = once(seed, net);
+	*sessions += first.sessions;
+	if (!first.good || !twice)
+		return first.good;
+	second = once(seed, net);
+	if (second.good && second.hash != first.hash) {
 		printf("seed %llu: two runs of it differ (%016llx, %016llx)\n",
-		       (unsigned long long)seed, (unsigned long long)hash,
-		       (unsigned long long)sim.hash);
-		good = false;
+		       (unsigned long long)seed, (unsigned long long)first.hash,
+		       (unsigned long long)second.hash);
+		second.good = false;
 	}
-	sim_fini(&sim);
-	return good;
+	return second.good;
 }
 
 static bool run_file(const char *path, uint32_t *count)
 {
+	uint64_t sessions = 0;
 	FILE *file = fopen(path, "r");
 	char line[300], net[20];
 	unsigned long long seed;
@@ -99,7 +141,8 @@ static bool run_file(const char *path, uint32_t *count)
 	while (good && fgets(line, sizeof(line), file)) {
 		if (sscanf(line, "%19s %llu", net, &seed) != 2)
 			continue;
-		good = run(seed, strcmp(net, "lwip") == 0 ? SIM_NET_LWIP : SIM_NET_MEMORY, false);
+		good = run(seed, strcmp(net, "lwip") == 0 ? SIM_NET_LWIP : SIM_NET_MEMORY, false,
+			   &sessions);
 		(*count)++;
 	}
 	fclose(file);
@@ -139,14 +182,13 @@ int main(int argc, char **argv)
 	signal(SIGBUS, on_crash);
 	if (replay) {
 		sim.verbose = true;
-		return run(replay, net, false) ? 0 : 1;
+		return run(replay, net, false, &done) ? 0 : 1;
 	}
 	if (list && !run_file(list, &kept))
 		return 1;
 	for (seed = first; done < sessions; seed++) {
-		if (!run(seed, net, every && seed % every == 0))
+		if (!run(seed, net, every && seed % every == 0, &done))
 			return 1;
-		done += sim.session_count;
 	}
 	spent = now_s() - begin;
 	printf("%s: %llu sessions of %llu seeds (%llu to %llu) and %u kept seeds in %.1f s, %.0f/s\n",

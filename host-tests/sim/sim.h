@@ -211,6 +211,8 @@ struct sim {
 	const char *pcap; /* where to write frames; NULL: nowhere */
 };
 
+/* What happens goes into sim->hash. */
+void sim_hash(struct sim *sim, const void *bytes, uint32_t len);
 /*  ret true: nothing was wrong; else sim->wrong says what, until sim_fini */
 bool sim_run(struct sim *sim, uint64_t seed, enum sim_net net);
 void sim_fini(struct sim *sim);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "sim/sim.h"
+#include "sim/wire.h"
 
 static bool one_in(struct pst_rng_seed *rng, uint32_t n)
 {
@@ -201,6 +201,8 @@ enum kind {
 	DOOR_OPEN,
 	NAMES,
 	DRAIN,
+	PARTED,
+	ONE_WAY,
 	KINDS
 };
 
@@ -276,6 +278,12 @@ static void on_event(struct pst_timer *timer)
 			sim->drained = true;
 			pst_proxy_drain(stage->proxy);
 		}
+		break;
+	case PARTED:
+	case ONE_WAY:
+		if (sim->wire)
+			sim_wire_part(sim->wire, event->number, true, event->kind == PARTED,
+				      event->number % 300000);
 		break;
 	case KINDS:
 		break;

@@ -15,7 +15,7 @@
 
 /* --- telling ----------------------------------------------------------------------------------- */
 
-static void hash_bytes(struct sim *sim, const void *bytes, uint32_t len)
+void sim_hash(struct sim *sim, const void *bytes, uint32_t len)
 {
 	const uint8_t *at = bytes;
 
@@ -54,9 +54,9 @@ static void on_bytes(struct pst_peer *peer, bool by_proxy, struct pst_span bytes
 {
 	struct sim *sim = PST_CONTAINER(peer->stage, struct sim, stage);
 
-	hash_bytes(sim, &sim->stage.sim.mono_ms, sizeof(uint64_t));
-	hash_bytes(sim, &peer->address.port, sizeof(uint16_t));
-	hash_bytes(sim, bytes.at, bytes.len);
+	sim_hash(sim, &sim->stage.sim.mono_ms, sizeof(uint64_t));
+	sim_hash(sim, &peer->address.port, sizeof(uint16_t));
+	sim_hash(sim, bytes.at, bytes.len);
 	if (sim->verbose)
 		trace_bytes(sim, peer, by_proxy ? "<" : ">", bytes);
 }
@@ -196,6 +196,12 @@ static void drain(struct sim *sim)
 		sim_wrong(sim, "it does not drain");
 }
 
+static bool is_left_alone(const struct sim *sim)
+{
+	return pst_proxy_session_count(sim->stage.proxy) == 0 &&
+	       pst_list_empty(&sim->stage.proxy->txns.all);
+}
+
 static void live(struct sim *sim)
 {
 	uint64_t until_ms;
@@ -209,7 +215,9 @@ static void live(struct sim *sim)
 	sim_troubles_stop(sim);
 	if (sim->wire)
 		sim_wire_calm(sim->wire);
-	pass(sim, patience_ms(sim->stage.proxy->conf));
+	until_ms = sim->stage.sim.mono_ms + patience_ms(sim->stage.proxy->conf);
+	while (!is_left_alone(sim) && sim->stage.sim.mono_ms < until_ms)
+		pass(sim, SLICE_MS);
 	if (pst_proxy_session_count(sim->stage.proxy) > 0)
 		sim_wrong(sim, "%u sessions outlive every deadline",
 			  pst_proxy_session_count(sim->stage.proxy));
@@ -222,7 +230,7 @@ static void live(struct sim *sim)
 		sim_wrong(sim, "it took %llu bytes of %llu",
 			  (unsigned long long)sim->stage.alloc.byte_peak,
 			  (unsigned long long)sim->stage.bound);
-	hash_bytes(sim, sim->stage.log_text.at, sim->stage.log_text.len);
+	sim_hash(sim, sim->stage.log_text.at, sim->stage.log_text.len);
 }
 
 static void free_letters(struct sim *sim)
