@@ -58,7 +58,8 @@ static struct pst_span keep_text(struct pst_knock *knock, struct pst_span text)
 
 	if (text.len > sizeof(knock->text) - knock->text_len)
 		return PST_SPAN_NONE;
-	memcpy(at, text.at, text.len);
+	if (text.len > 0)
+		memcpy(at, text.at, text.len);
 	knock->text_len = (uint16_t)(knock->text_len + text.len);
 	return (struct pst_span){at, text.len};
 }
