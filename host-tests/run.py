@@ -229,8 +229,9 @@ def suite_sanitize(_options):
 
 SIM_SEEDS = 'host-tests/sim/seeds.txt'
 # build, transport, sessions, first seed
-SIM_PARTS = [('', 'memory', 9500, 1), ('', 'memory', 9500, 1000001),
-             ('asan,ubsan', 'memory', 500, 2000001), ('asan,ubsan', 'memory', 500, 3000001)]
+SIM_PARTS = [('asan,ubsan', 'memory', 700, 1000001), ('asan,ubsan', 'lwip', 300, 1000001),
+             ('', 'lwip', 2000, 1), ('', 'lwip', 2000, 2000001), ('', 'memory', 7500, 1),
+             ('', 'memory', 7500, 2000001)]
 
 
 def run_simulation(part):
@@ -238,7 +239,7 @@ def run_simulation(part):
     san, net, sessions, seed = part
     out = OUT + ('-' + san.replace(',', '-') if san else '')
     command = [out + '/host-tests/sim/sim', '-n', net, '-s', str(sessions), '-S', str(seed)]
-    if seed == 1:
+    if net == 'memory' and seed == 1:
         command += ['-l', SIM_SEEDS]
     try:
         done = subprocess.run(command, cwd=TOP, check=False, timeout=SCRIPT_SECONDS, text=True,
@@ -260,6 +261,7 @@ def suite_sim(_options):
         for passed, text in pool.map(run_simulation, SIM_PARTS):
             count.add(Count(passed=int(passed), failed=int(not passed)))
             say(text)
+    count.add(run_script([PYTHON, 'host-tests/sim/mutants.py', '--out', OUT]))
     return count
 
 

@@ -275,6 +275,8 @@ static bool is_deserved(const struct sim_client *client, enum due due, uint16_t 
 					       client->rcpt_at > 0);
 		}
 	}
+	if (due == DUE_STARTTLS) /* one network may have a few handshakes at a time */
+		return code == 220 || code == 454;
 	if (due == DUE_MAIL)
 		return code == 250 || (big && code == 552);
 	if (due == DUE_DATA && client->rcpt_ok == 0)
@@ -597,7 +599,10 @@ static void draw_manner(struct sim_client *client)
 	struct pst_peer *peer = client->peer;
 	static const uint32_t gaps[] = {1, 100, 2000, 40000, 200000};
 
-	peer->cut = one_in(rng, 8) ? PST_CUT_BYTES : one_in(rng, 2) ? PST_CUT_RANDOM : PST_CUT_WHOLE;
+	/* One byte a segment is slower than anybody may be. */
+	peer->cut = one_in(rng, 8) && client->sim->plan.net == SIM_NET_MEMORY ? PST_CUT_BYTES
+		    : one_in(rng, 2)					       ? PST_CUT_RANDOM
+										       : PST_CUT_WHOLE;
 	switch (client->manner) {
 	case SIM_CUT:
 		peer->end_early = (uint8_t)(PST_PEER_SHUT + pst_rng_seed_below(rng, 3));

@@ -150,6 +150,17 @@ static uint32_t draw_size(const struct sim_plan *plan, struct pst_rng_seed *rng)
 	}
 }
 
+static bool has_bare_newline(struct pst_span in)
+{
+	for (uint32_t i = 0; i < in.len; i++) {
+		if (in.at[i] == '\r' && (i + 1 == in.len || in.at[i + 1] != '\n'))
+			return true;
+		if (in.at[i] == '\n' && (i == 0 || in.at[i - 1] != '\r'))
+			return true;
+	}
+	return false;
+}
+
 static void write_letter(struct sim *sim, struct sim_letter *letter, struct pst_rng_seed *rng)
 {
 	struct pst_bytes *content = &letter->content, kept = {0};
@@ -167,24 +178,20 @@ static void write_letter(struct sim *sim, struct sim_letter *letter, struct pst_
 			add_line(content, rng, PST_MAX(line_max, 8));
 			continue;
 		}
-		letter->bare = true;
 		if (smuggle)
 			add_smuggled(content, rng);
 		else
 			add_bare(content, rng);
 	}
 	/* What begins with a blank has no header at all. */
-	if (!letter->field_first && content->len > from) {
-		letter->bare |= content->at[from] == '\r';
+	if (!letter->field_first && content->len > from)
 		content->at[from] = ' ';
-	}
-	if (letter->nul && content->len > from) {
+	letter->nul = letter->nul && content->len > from;
+	if (letter->nul)
 		content->at[from + (content->len - from) / 2] = 0;
-	} else {
-		letter->nul = false;
-	}
 	if (one_in(rng, 6))
 		pst_bytes_print(content, "no end");
+	letter->bare = has_bare_newline(pst_bytes_from(content, 0));
 	pst_bytes_add_span(&kept, pst_bytes_from(content, from));
 	stuff(pst_bytes_from(content, 0), &letter->stuffed);
 	canonize(pst_bytes_from(&kept, 0), &letter->canonical);

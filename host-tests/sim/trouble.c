@@ -108,7 +108,7 @@ static void on_peer(struct pst_door *door, struct pst_peer *peer)
 	peer->next_ms = sim->stage.sim.mono_ms + peer->gap_ms;
 	if (sim->stopped || sim->plan.server_faults == 0)
 		return;
-	peer->cut = one_in(rng, 8) ? PST_CUT_BYTES : one_in(rng, 2) ? PST_CUT_RANDOM : PST_CUT_WHOLE;
+	peer->cut = one_in(rng, 8) && sim->plan.net == SIM_NET_MEMORY ? PST_CUT_BYTES : one_in(rng, 2) ? PST_CUT_RANDOM : PST_CUT_WHOLE;
 	if (peer->cut == PST_CUT_BYTES)
 		peer->gap_ms = PST_MIN(peer->gap_ms, 1);
 	if (!one_in(rng, 6))
@@ -314,8 +314,12 @@ void sim_troubles_stop(struct sim *sim)
 	for (uint32_t i = 0; i < sim->plan.event_count; i++)
 		pst_timer_cancel(&sim->stage.loop, &sim->events[i].timer);
 	for (uint32_t i = 0; i < sim->server_count; i++) {
-		pst_inside_forgive(sim->servers[i]);
-		pst_door_open(sim->servers[i]->door, true);
+		struct pst_inside *inside = sim->servers[i];
+
+		for (struct pst_inside_conn *conn = inside->conns; conn; conn = conn->next)
+			conn->peer->end_in = conn->peer->end_out = 0;
+		pst_inside_forgive(inside);
+		pst_door_open(inside->door, true);
 	}
 	pst_dns_zone_clear(&sim->zone);
 	PST_BUG_ON(!pst_dns_zone_add(&sim->zone, names_good));

@@ -125,6 +125,17 @@ static struct frame *frame_new(uint32_t from, const struct pst_span *parts, uint
 	return frame;
 }
 
+/* A cable's own check sum finds what happens on it; routers damage what is in their memory, from the IP
+ * header on. ARP has no check sum, and never passes one. */
+static void damage(struct wire *wire, struct frame *frame)
+{
+	uint32_t at = PST_FRAME_HEADER +
+		      pst_rng_seed_below(&wire->rng, frame->len - PST_FRAME_HEADER);
+
+	if (frame->bytes[12] == 0x08 && frame->bytes[13] == 0x00)
+		frame->bytes[at] ^= (uint8_t)(1 + pst_rng_seed_below(&wire->rng, 255));
+}
+
 static void send(struct pst_frames *frames, const struct pst_span *parts, uint32_t count)
 {
 	struct host *host = PST_CONTAINER(frames, struct host, frames);
@@ -144,8 +155,7 @@ static void send(struct pst_frames *frames, const struct pst_span *parts, uint32
 		enqueue(wire, frame_new(frame->from, &whole, 1));
 	}
 	if (happens(wire, plan->corrupt))
-		frame->bytes[pst_rng_seed_below(&wire->rng, frame->len)] ^=
-			(uint8_t)(1 + pst_rng_seed_below(&wire->rng, 255));
+		damage(wire, frame);
 	enqueue(wire, frame);
 }
 
