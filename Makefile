@@ -22,7 +22,7 @@ JOBS := $(shell nproc 2>/dev/null || echo 1)
 Q := $(if $(V),,@)
 
 CONFIG_GOALS := defconfig menuconfig olddefconfig savedefconfig
-TEST_GOALS := test tidy unit contract conformance e2e interop sim fuzz-replay
+TEST_GOALS := test tidy unit contract conformance e2e lwip interop sim fuzz-replay
 BUILD_GOALS := all postern tests size
 GOALS := help run bench fuzz clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS)
 
@@ -38,6 +38,7 @@ Postern, a spam-filtering SMTP proxy
   make unit             the unit tests              make contract     the seams' contract suites
   make conformance      dialogues and foreign byte scripts (SUITES=DIR, ONLY=smtp|address|...)
   make e2e              real clients and servers    make tidy         checks of the source itself
+  make lwip             the same, by Postern's own TCP/IP on a TAP device and on a packet socket (root)
   make interop          a table of real mail programs: who can speak with whom through Postern
   make sim              simulated sessions, SESSIONS=19000 SEED=1 NET=memory|lwip (host-tests/sim/README.md)
   make fuzz             T=TARGET SECONDS=60: search with libFuzzer
@@ -103,7 +104,7 @@ RUNNER := POSTERN_OUT='$(O)' POSTERN_CC='$(CC)' POSTERN_SAN='$(SAN)' $(PYTHON) h
 test:
 	$(Q)$(RUNNER) $(if $(ONLY),--only '$(ONLY)')
 
-tidy unit contract e2e:
+tidy unit contract e2e lwip:
 	$(Q)$(RUNNER) --only $@
 
 interop:

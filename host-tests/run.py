@@ -285,6 +285,17 @@ def suite_e2e(options):
                        '--out', OUT, *(['--full'] if options.full else [])])
 
 
+def suite_lwip(options):
+    """The same clients and servers, with Postern reached by its own TCP/IP."""
+    if not make():
+        return Count(failed=1)
+    count = Count()
+    for driver in ('tap', 'packet'):
+        count.add(run_script([PYTHON, 'host-tests/e2e/run.py', '--postern', OUT + '/postern', '--out', OUT,
+                              '--transport', driver, *(['--full'] if options.full else [])]))
+    return count
+
+
 def suite_interop(options):
     if not make():
         return Count(failed=1)
@@ -301,6 +312,7 @@ SUITES = {
     'sim': suite_sim,
     'clang': suite_clang,
     'e2e': suite_e2e,
+    'lwip': suite_lwip,
     'interop': suite_interop,
 }
 

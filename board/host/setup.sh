@@ -40,6 +40,8 @@ test)
 	need gcc gcc
 	need clang clang
 	need curl curl
+	need iproute2 ip
+	need nftables nft
 	need openssl openssl
 	need gpg gpg
 	need gpg-agent gpg-agent

@@ -209,7 +209,7 @@ static int open_job(struct job *job)
 	if (status)
 		return status;
 	pst_net_kernel_init(&job->net, &job->epoll, &job->loop);
-	status = pst_app_dns_open(&job->dns, &conf->dns, &job->loop, &job->epoll, &job->net.net, mem,
+	status = pst_app_dns_open(&job->dns, &conf->dns, &job->loop, &job->epoll, &job->net.net, NULL, mem,
 				  &job->rng);
 	job->env = (struct pst_proxy_env){
 		.loop = &job->loop,

@@ -4,6 +4,7 @@
 
 #include "app/app.h"
 #include "app/dns.h"
+#include "app/interfaces.h"
 #include "app/outlet.h"
 #include "app/tls.h"
 #include "proxy/proxy.h"
@@ -37,7 +38,7 @@ static uint64_t sockets_of(uint32_t receive_bytes, uint32_t send_bytes, uint32_t
 	return (uint64_t)count * (2 * ((uint64_t)receive_bytes + send_bytes) + SOCKET_BYTES);
 }
 
-static uint32_t relays_of(const struct pst_proxy_conf *conf)
+uint32_t pst_bound_relays(const struct pst_proxy_conf *conf)
 {
 	return pst_relay_connection_max(&conf->relay, conf->session_count_max);
 }
@@ -46,19 +47,21 @@ uint32_t pst_bound_timers(const struct pst_config *config)
 {
 	return pst_proxy_timers_max(&config->proxy) + config->proxy.listener_count +
 	       PST_LISTENERS_MAX + PST_OUTLET_TIMERS_MAX +
-	       pst_app_dns_timers_max(&config->proxy.dns) + 2;
+	       pst_app_dns_timers_max(&config->proxy.dns) +
+	       pst_app_interfaces_timers_max(config) + 2;
 }
 
 struct pst_bound pst_bound_of(const struct pst_config *config)
 {
 	const struct pst_proxy_conf *conf = &config->proxy;
-	uint32_t relay_count = relays_of(conf);
+	uint32_t relay_count = pst_bound_relays(conf);
 	/* While a reload is read there are the old generation, the new one and its texts. */
 	uint64_t generations = 2 * (pst_config_bytes(config) + config->attached_bytes) +
 			       READING_BYTES;
 	uint64_t ours = pst_proxy_bound(conf) + generations + PST_BOUND_LOG_RING +
 			pst_app_tls_bound(config, relay_count) +
 			pst_app_dns_bound(&conf->dns) +
+			pst_app_interfaces_bound(config, relay_count) +
 			(uint64_t)pst_bound_timers(config) * sizeof(void *);
 
 	return (struct pst_bound){

@@ -21,6 +21,8 @@ struct pst_bound pst_bound_of(const struct pst_config *config);
 /* "memory bound: process N KiB, kernel sockets N KiB" */
 void pst_bound_print(int fd, const struct pst_bound *bound);
 
+/* Connections to internal servers. */
+uint32_t pst_bound_relays(const struct pst_proxy_conf *conf);
 /* Timers of everything that a running proxy consists of. */
 uint32_t pst_bound_timers(const struct pst_config *config);
 

@@ -23,13 +23,13 @@ uint32_t pst_app_dns_descriptors_max(const struct pst_dns_conf *conf)
 }
 
 int pst_app_dns_open(struct pst_app_dns *dns, const struct pst_dns_conf *conf, struct pst_loop *loop,
-		     struct pst_epoll *epoll, struct pst_net *net, struct pst_mem *mem,
-		     struct pst_rng *rng)
+		     struct pst_epoll *epoll, struct pst_net *net, struct pst_dgrams *dgrams,
+		     struct pst_mem *mem, struct pst_rng *rng)
 {
 	struct pst_dns_cares_env env = {
 		.loop = loop,
 		.net = net,
-		.dgrams = &dns->dgrams.dgrams,
+		.dgrams = dgrams ? dgrams : &dns->dgrams.dgrams,
 		.mem = mem,
 		.query_count_max = PST_APP_DNS_QUERIES,
 	};

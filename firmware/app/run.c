@@ -7,6 +7,7 @@
 #include "app/clock.h"
 #include "app/dns.h"
 #include "app/heap.h"
+#include "app/interfaces.h"
 #include "app/outlet.h"
 #include "app/rule_set.h"
 #include "app/tls.h"
@@ -16,6 +17,8 @@
 
 #define SLOW_TURN_MS 20
 #define LOOK_MS 1000 /* at internal servers, before the listeners open */
+#define ADDRESSES_MS 20000 /* for DHCP, and for IPv6 to see that nobody else has ours */
+#define LAST_WORDS_MS 3000 /* for what our own TCP/IP has still to deliver at the end */
 
 /* When so much of the most memory that was in use has been given back for so long, the system gets
  * it, too. The delay keeps a busy time with short pauses from trimming all the time. */
@@ -34,6 +37,7 @@ struct run {
 	struct pst_clock clock;
 	struct pst_loop loop;
 	struct pst_net_kernel net;
+	struct pst_app_interfaces interfaces;
 	struct pst_app_dns dns;
 	struct pst_rng rng;
 	struct pst_counters counters;
@@ -102,6 +106,17 @@ static int open_log(struct run *run, const struct pst_config *config)
 	return pst_outlet_open(&run->outlet, config->log, config->log_path);
 }
 
+/* 192.0.2.1:25, or tap0:25 */
+static void put_endpoint(const struct run *run, struct pst_buf *text, const struct pst_addr *address)
+{
+	if (address->via == 0)
+		pst_addr_put_port(text, address);
+	else
+		PST_BUG_ON(pst_buf_printf(text, "%s:%u",
+					  run->config->interfaces[address->via - 1].name,
+					  address->port));
+}
+
 /* Everything of the new generation is there: it takes the old one's place, whole or not at all. */
 static void take_over(struct run *run, struct pst_config *config)
 {
@@ -120,7 +135,7 @@ static void take_over(struct run *run, struct pst_config *config)
 	status = pst_proxy_reload(run->proxy, pst_proxy_conf_ref(&config->proxy), &failed);
 	if (status) {
 		pst_buf_init(&text, area, sizeof(area) - 1);
-		pst_addr_put_port(&text, &failed);
+		put_endpoint(run, &text, &failed);
 		PST_BUG_ON(pst_buf_printf(&text, " cannot be opened: %s", pst_strerror(status)));
 		area[text.len] = 0;
 		pst_proxy_conf_unref(&config->proxy);
@@ -209,6 +224,11 @@ static void reload(struct run *run)
 			      "it takes a restart to turn it on");
 		return;
 	}
+	if (!pst_app_interfaces_same(config, run->config)) {
+		pst_proxy_conf_unref(&config->proxy);
+		keep_old(run, "its `interface` lines differ, and these are opened at start only");
+		return;
+	}
 	run->next = config;
 	run->reload_task.on_run = on_reload_task;
 	status = pst_app_rules_begin(&run->rules, config, &report.report);
@@ -283,14 +303,14 @@ static bool files_suffice(const struct pst_bound *bound)
 	return false;
 }
 
-static void complain_listen(const struct pst_addr *address, int status)
+static void complain_listen(const struct run *run, const struct pst_addr *address, int status)
 {
 	uint8_t area[PST_ADDR_TEXT_MAX];
 	struct pst_buf text;
 	const char *hint = "";
 
 	pst_buf_init(&text, area, sizeof(area));
-	pst_addr_put_port(&text, address);
+	put_endpoint(run, &text, address);
 	if (status == -PST_E_BUSY)
 		hint = " Another program listens there; stop it, or change `listen`.";
 	else if (status == -PST_E_ACCESS)
@@ -337,6 +357,7 @@ static bool make_parts(struct run *run)
 {
 	static const int stop_and_reload[] = {SIGTERM, SIGINT, SIGHUP, 0};
 	const struct pst_bound bound = pst_bound_of(run->config);
+	struct pst_lwip_interface *via;
 
 	run->ring_area = pst_mem_alloc(&run->memory.mem, PST_BOUND_LOG_RING);
 	if (!run->ring_area) {
@@ -359,8 +380,14 @@ static bool make_parts(struct run *run)
 	run->net.connect_receive_bytes = PST_BOUND_RELAY_RECEIVE;
 	run->net.connect_send_bytes = PST_BOUND_RELAY_SEND;
 	run->net.backlog_count = PST_BOUND_BACKLOG;
+	if (!pst_app_interfaces_open(&run->interfaces, run->config,
+				     pst_bound_relays(&run->config->proxy), &run->epoll, &run->loop,
+				     &run->net.net, &run->memory.mem, &run->rng))
+		return false;
+	via = run->config->dns_via ? &run->interfaces.all[run->config->dns_via - 1].lwip : NULL;
 	if (pst_app_dns_open(&run->dns, &run->config->proxy.dns, &run->loop, &run->epoll,
-			     &run->net.net, &run->memory.mem, &run->rng)) {
+			     via ? &via->net : &run->net.net, via ? &via->dgrams : NULL,
+			     &run->memory.mem, &run->rng)) {
 		pst_app_complain("DNS cannot be started: is there a resolver in /etc/resolv.conf? "
 				 "`dns` names others, `dns off` does without\n");
 		return false;
@@ -407,7 +434,7 @@ static bool make_proxy(struct run *run)
 {
 	struct pst_proxy_env env = {
 		.loop = &run->loop,
-		.net = &run->net.net,
+		.net = &run->interfaces.choice.net,
 		.dns = pst_app_dns_seam(&run->dns),
 		.mem = &run->memory.mem,
 		.rng = &run->rng,
@@ -430,10 +457,11 @@ static bool make_proxy(struct run *run)
 	run->watch_hook.on_turn_end = on_turn_end;
 	pst_loop_hook(&run->loop, &run->watch_hook);
 	pst_outlet_start(&run->outlet);
+	pst_app_interfaces_await(&run->interfaces, &run->loop, ADDRESSES_MS);
 	look_inside(run);
 	status = run->stop_count > 0 ? 0 : pst_proxy_listen(run->proxy, &failed);
 	if (status)
-		complain_listen(&failed, status);
+		complain_listen(run, &failed, status);
 	return status == 0;
 }
 
@@ -447,7 +475,7 @@ static void tell_ready(struct run *run)
 	pst_buf_init(&text, area, sizeof(area));
 	for (uint32_t i = 0; i < run->config->proxy.listener_count; i++) {
 		PST_BUG_ON(i && pst_buf_put_byte(&text, ' '));
-		pst_addr_put_port(&text, pst_proxy_listener_addr(run->proxy, i));
+		put_endpoint(run, &text, pst_proxy_listener_addr(run->proxy, i));
 	}
 	pst_app_print(STDERR_FILENO, "ready %.*s\n", (int)text.len, (const char *)area);
 	run->log.wall_ms = run->epoll.poller.wall_ms(&run->epoll.poller);
@@ -474,6 +502,7 @@ static void free_parts(struct run *run)
 	if (run->proxy)
 		pst_proxy_free(run->proxy);
 	pst_app_dns_close(&run->dns);
+	pst_app_interfaces_close(&run->interfaces, LAST_WORDS_MS);
 	if (run->outlet.log) {
 		pst_outlet_close(&run->outlet);
 		pst_signals_close(&run->epoll, &run->signals);

@@ -18,6 +18,7 @@ enum pst_family {
 
 struct pst_addr {
 	uint8_t family; /* enum pst_family */
+	uint8_t via;    /* where it is reached: 0 the system's sockets, else one of our own interfaces */
 	uint16_t port;  /* host order; 0 where there is none */
 	uint8_t ip[16];
 };
@@ -49,7 +50,7 @@ void pst_cidr_put(struct pst_buf *buf, const struct pst_cidr *cidr);
 /* Turns an IPv4-mapped IPv6 address, as the system may hand one out, into IPv4. */
 void pst_addr_unmap(struct pst_addr *addr);
 
-/* Same family and same bytes; the port does not count. */
+/* Same family and same bytes; neither the port counts nor where it is reached. */
 bool pst_addr_eq(const struct pst_addr *a, const struct pst_addr *b);
 bool pst_cidr_has(const struct pst_cidr *cidr, const struct pst_addr *addr);
 

@@ -250,8 +250,8 @@ static void put_name(struct pst_question *question, struct pst_span name)
 
 static bool put_entry(const struct pst_zone_test *test, bool must, struct pst_question *question)
 {
-	static const struct pst_addr listed = {PST_FAMILY_IPV4, 0, {127, 0, 0, 2}};
-	static const struct pst_addr unlisted = {PST_FAMILY_IPV4, 0, {127, 0, 0, 1}};
+	static const struct pst_addr listed = {PST_FAMILY_IPV4, 0, 0, {127, 0, 0, 2}};
+	static const struct pst_addr unlisted = {PST_FAMILY_IPV4, 0, 0, {127, 0, 0, 1}};
 	const struct pst_dnsbl_zone *zone = zone_of(test);
 
 	if (zone->is_domain)

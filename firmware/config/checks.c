@@ -13,7 +13,7 @@ static bool is(const struct pst_config_word *word, const char *text)
 /* --- dns ------------------------------------------------------------------------------------ */
 
 /* The order in the table: the readers below know it. */
-enum { DNS_TROUBLE, DNS_CACHE, DNS_OPTIONS };
+enum { DNS_TROUBLE, DNS_CACHE, DNS_VIA, DNS_OPTIONS };
 
 static bool read_resolver(struct pst_config_build *build, const struct pst_config_word *word)
 {
@@ -47,9 +47,13 @@ static uint32_t read_dns_option(struct pst_config_build *build,
 		pst_config_missing(build, directive, "a value is missing");
 		return 0;
 	}
+	if (!pst_config_give(build, directive, option, &build->words[i].place))
+		return 0;
+	if (pst_config_is_text(&directive->options[option]))
+		return pst_config_read_text(build, &directive->options[option], &build->words[i + 1],
+					    (uint8_t *)build->config) ? 2 : 0;
 	if (!pst_config_read_value(build, &directive->options[option], &build->words[i + 1],
-				   &value) ||
-	    !pst_config_give(build, directive, option, &build->words[i].place))
+				   &value))
 		return 0;
 	pst_config_store(pst_config_field(build->config, &directive->options[option]),
 			 directive->options[option].width, value);
@@ -73,6 +77,8 @@ void pst_config_read_dns(struct pst_config_build *build, const struct pst_config
 			taken = read_dns_option(build, directive, i, DNS_TROUBLE);
 		else if (is(word, "cache"))
 			taken = read_dns_option(build, directive, i, DNS_CACHE);
+		else if (is(word, "via"))
+			taken = read_dns_option(build, directive, i, DNS_VIA);
 		else if (!resolvers && !pst_config_give(build, directive, DNS_OPTIONS, &word->place))
 			return;
 		else {

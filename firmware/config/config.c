@@ -181,10 +181,10 @@ static void default_listen(struct pst_config_build *build)
 
 /* Loopback, RFC 1918, RFC 4193 unique local, link-local. */
 static const struct pst_cidr trust_preset[] = {
-	{{PST_FAMILY_IPV4, 0, {127}}, 8},	{{PST_FAMILY_IPV4, 0, {10}}, 8},
-	{{PST_FAMILY_IPV4, 0, {172, 16}}, 12},	{{PST_FAMILY_IPV4, 0, {192, 168}}, 16},
-	{{PST_FAMILY_IPV4, 0, {169, 254}}, 16}, {{PST_FAMILY_IPV6, 0, {[15] = 1}}, 128},
-	{{PST_FAMILY_IPV6, 0, {0xfc}}, 7},	{{PST_FAMILY_IPV6, 0, {0xfe, 0x80}}, 10},
+	{{PST_FAMILY_IPV4, 0, 0, {127}}, 8},	{{PST_FAMILY_IPV4, 0, 0, {10}}, 8},
+	{{PST_FAMILY_IPV4, 0, 0, {172, 16}}, 12},	{{PST_FAMILY_IPV4, 0, 0, {192, 168}}, 16},
+	{{PST_FAMILY_IPV4, 0, 0, {169, 254}}, 16}, {{PST_FAMILY_IPV6, 0, 0, {[15] = 1}}, 128},
+	{{PST_FAMILY_IPV6, 0, 0, {0xfc}}, 7},	{{PST_FAMILY_IPV6, 0, 0, {0xfe, 0x80}}, 10},
 };
 
 /* --- from lists to arrays ------------------------------------------------------------------ */
@@ -266,8 +266,8 @@ static bool is_any(const struct pst_addr *addr)
 static bool is_local(const struct pst_config_env *env, const struct pst_addr *addr)
 {
 	static const struct pst_cidr loopback[] = {
-		{{PST_FAMILY_IPV4, 0, {127}}, 8},
-		{{PST_FAMILY_IPV6, 0, {[15] = 1}}, 128},
+		{{PST_FAMILY_IPV4, 0, 0, {127}}, 8},
+		{{PST_FAMILY_IPV6, 0, 0, {[15] = 1}}, 128},
 	};
 
 	for (uint32_t i = 0; i < PST_COUNT(loopback); i++)

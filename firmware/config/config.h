@@ -14,6 +14,7 @@
 #define PST_CONFIG_CONFIG_H
 
 #include "base/mem.h"
+#include "net/interface_conf.h"
 #include "proxy/proxy_conf.h"
 
 #define PST_CONFIG_FILES_MAX 32                 /* read in all; an -o line is one, too */
@@ -65,6 +66,13 @@ struct pst_config_env {
 #define PST_CONFIG_SYSLOG true
 #else
 #define PST_CONFIG_SYSLOG false
+#endif
+
+/* Has this build its own TCP/IP? */
+#ifdef CONFIG_POSTERN_LWIP
+#define PST_CONFIG_LWIP true
+#else
+#define PST_CONFIG_LWIP false
 #endif
 
 enum pst_config_log { PST_CONFIG_LOG_STDERR, PST_CONFIG_LOG_FILE, PST_CONFIG_LOG_SYSLOG };
@@ -122,6 +130,10 @@ struct pst_config {
 	struct pst_span log_path; /* of a file or socket, with a NUL behind it; empty for stderr */
 	struct pst_config_tls tls;
 	struct pst_config_rules rules;
+	/* In the order given; the `via` of an address is the place in it, counted from 1. */
+	struct pst_interface_conf interfaces[PST_INTERFACES_MAX];
+	uint32_t interface_count;
+	uint8_t dns_via; /* where resolvers are reached */
 	/* Set by whoever hangs something onto the generation (its TLS contexts, its rules); called when
 	 * it goes. */
 	void (*on_release[PST_CONFIG_ATTACHED_MAX])(struct pst_config *config);

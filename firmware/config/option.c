@@ -85,6 +85,7 @@ struct pst_span pst_config_value_text(const struct pst_config_option *option, ui
 	case PST_CONFIG_MAILBOX:
 	case PST_CONFIG_LABEL:
 	case PST_CONFIG_PINS:
+	case PST_CONFIG_VIA:
 		PST_BUG_ON(true);
 	}
 	return pst_buf_span(&text);

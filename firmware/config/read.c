@@ -250,11 +250,13 @@ void pst_config_read_listen(struct pst_config_build *build,
 		struct pst_addr addr;
 		uint32_t same = 0;
 
-		if (!read_endpoint(build, word, &addr))
+		if (!pst_config_read_listen_via(build, word, &addr) &&
+		    !read_endpoint(build, word, &addr))
 			continue;
 		while (same < conf->listener_count &&
 		       !(pst_addr_eq(&conf->listeners[same], &addr) &&
-			 conf->listeners[same].port == addr.port && addr.port))
+			 conf->listeners[same].port == addr.port && addr.port &&
+			 conf->listeners[same].via == addr.via))
 			same++;
 		if (same < conf->listener_count) {
 			const struct pst_config_place *first = &build->listener_places[same];
@@ -438,6 +440,8 @@ void pst_config_read_relay(struct pst_config_build *build,
 	    !read_servers(build, directive, &route, to + 1, &options) ||
 	    !read_pairs(build, directive, options, (uint8_t *)&route, &seen))
 		return;
+	for (uint32_t i = 0; i < route.server_count; i++)
+		route.servers[i].via = route.via;
 	pst_config_check_security(build, &route, &build->words[options],
 				  build->word_count - options);
 	if (build->route_count == PST_ROUTES_MAX) {

@@ -55,6 +55,22 @@ static void show_endpoint(struct pst_config_printer *printer, const struct pst_a
 	show_word(printer, pst_buf_span(&text));
 }
 
+/* Where a listener listens: an address of the system's, or an interface of ours. */
+static void show_listener(struct pst_config_printer *printer, const struct pst_addr *addr)
+{
+	uint8_t area[PST_INTERFACE_NAME_MAX + 8];
+	struct pst_buf text;
+
+	if (addr->via == 0) {
+		show_endpoint(printer, addr, "");
+		return;
+	}
+	pst_buf_init(&text, area, sizeof(area));
+	PST_BUG_ON(pst_buf_put(&text, pst_config_interface_name(printer->config, addr->via)));
+	PST_BUG_ON(pst_buf_printf(&text, ":%u", addr->port));
+	show_word(printer, pst_buf_span(&text));
+}
+
 static void show_cidrs(struct pst_config_printer *printer, const struct pst_cidr *cidrs,
 		       uint32_t count)
 {
@@ -90,6 +106,8 @@ static bool has_text(const struct pst_config_option *option, const void *base)
 	const struct pst_span *span = field;
 	const struct pst_relay_security *security = field;
 
+	if (option->kind == PST_CONFIG_VIA)
+		return *(const uint8_t *)field != 0;
 	return option->kind == PST_CONFIG_PINS ? security->pin_count > 0 : span->len > 0;
 }
 
@@ -101,6 +119,9 @@ static void show_text(struct pst_config_printer *printer, const struct pst_confi
 	show_word(printer, pst_span_text(option->name));
 	if (option->kind == PST_CONFIG_PINS)
 		show_pins(printer, field);
+	else if (option->kind == PST_CONFIG_VIA)
+		show_word(printer, pst_config_interface_name(printer->config,
+							     *(const uint8_t *)field));
 	else
 		show_word(printer, *(const struct pst_span *)field);
 }
@@ -119,6 +140,56 @@ static void show_value(struct pst_config_printer *printer, const struct pst_conf
 static void line_end(struct pst_config_printer *printer)
 {
 	write_text(printer, PST_SPAN("\n"));
+}
+
+static void show_mac(struct pst_config_printer *printer, const uint8_t mac[6])
+{
+	uint8_t area[18];
+	struct pst_buf text;
+
+	pst_buf_init(&text, area, sizeof(area));
+	for (uint32_t i = 0; i < 6; i++)
+		PST_BUG_ON(pst_buf_printf(&text, "%s%02x", i ? ":" : "", mac[i]));
+	show_word(printer, pst_buf_span(&text));
+}
+
+void pst_config_show_interface(struct pst_config_printer *printer,
+			       const struct pst_config_directive *directive)
+{
+	for (uint32_t i = 0; i < printer->config->interface_count; i++) {
+		const struct pst_interface_conf *conf = &printer->config->interfaces[i];
+
+		show_name(printer, directive);
+		show_word(printer, pst_span_text(conf->name));
+		show_word(printer, conf->driver == PST_INTERFACE_TAP ? PST_SPAN("tap") : PST_SPAN("packet"));
+		for (uint32_t k = 0; k < 1 + conf->ipv6_count; k++) {
+			const struct pst_cidr *host = k ? &conf->ipv6[k - 1] : &conf->ipv4;
+
+			if (host->net.family == PST_FAMILY_NONE)
+				continue;
+			show_word(printer, PST_SPAN("address"));
+			show_cidrs(printer, host, 1);
+		}
+		if (conf->gateway.family != PST_FAMILY_NONE) {
+			uint8_t area[PST_ADDR_TEXT_MAX];
+			struct pst_buf text;
+
+			pst_buf_init(&text, area, sizeof(area));
+			pst_addr_put(&text, &conf->gateway);
+			show_word(printer, PST_SPAN("gateway"));
+			show_word(printer, pst_buf_span(&text));
+		}
+		if (conf->dhcp)
+			show_word(printer, PST_SPAN("dhcp"));
+		if (conf->slaac)
+			show_word(printer, PST_SPAN("slaac"));
+		show_word(printer, PST_SPAN("mac"));
+		if (conf->mac_auto)
+			show_word(printer, PST_SPAN("auto"));
+		else
+			show_mac(printer, conf->mac);
+		line_end(printer);
+	}
 }
 
 /* One line for each option: what a reader looks for stands alone. */
@@ -162,7 +233,7 @@ void pst_config_show_listen(struct pst_config_printer *printer,
 				continue;
 			if (count++ == 0)
 				show_name(printer, directive);
-			show_endpoint(printer, &conf->listeners[i], "");
+			show_listener(printer, &conf->listeners[i]);
 		}
 		if (hop && count)
 			show_word(printer, PST_SPAN("proxy"));

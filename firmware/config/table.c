@@ -77,6 +77,7 @@ static const struct pst_config_option relay_options[] = {
 	TEXT_OF("pin", PST_CONFIG_PINS, IN_ROUTE(security)),
 	CHOICE_OF("routing", IN_ROUTE(routing_allow), routing_choices, false),
 	CHOICE_OF("text", IN_ROUTE(text_pass), text_choices, false),
+	{"via", PST_CONFIG_VIA, IN_ROUTE(via), RANGE(0, 0, 0)},
 };
 
 static const struct pst_config_choice trouble_choices[] = {
@@ -88,6 +89,7 @@ static const struct pst_config_choice label_choices[] = {
 static const struct pst_config_option dns_options[] = {
 	CHOICE_OF("trouble", IN_CONFIG(proxy.dns.trouble_defers), trouble_choices, false),
 	SIZE_OF("cache", IN_CONFIG(proxy.dns.cache_bytes), KIB(16), MIB(256), KIB(512)),
+	{"via", PST_CONFIG_VIA, IN_CONFIG(dns_via), RANGE(0, 0, 0)},
 };
 
 #define SCORE_OF(text, where, usual) {text, PST_CONFIG_SCORE, where, .preset = (uint32_t)(usual)}
@@ -188,12 +190,16 @@ static const struct pst_config_option timeout_options[] = {
 const struct pst_config_directive pst_config_table[] = {
 	{"include", "FILE", pst_config_read_include, NULL, NULL, 0, false},
 	{"hostname", "NAME", pst_config_read_hostname, pst_config_show_hostname, NULL, 0, false},
-	{"listen", "ADDRESS:PORT ... [proxy] [tls]", pst_config_read_listen, pst_config_show_listen, NULL, 0,
+	{"interface",
+	 "NAME [tap|packet] [address ADDRESS/BITS ...] [gateway ADDRESS] [dhcp] [slaac] "
+	 "[mac auto|XX:XX:XX:XX:XX:XX]",
+	 pst_config_read_interface, pst_config_show_interface, NULL, 0, false},
+	{"listen", "ADDRESS:PORT|INTERFACE:PORT ... [proxy] [tls]", pst_config_read_listen, pst_config_show_listen, NULL, 0,
 	 false},
 	{"relay",
 	 "DOMAIN ... to ADDRESS:PORT ... [pass auto|xforward|none|proxy] [connections N] "
 	 "[tls may|off|must] [verify NAME | pin sha256:HEX,...] "
-	 "[routing refuse|allow] [text own|pass]",
+	 "[routing refuse|allow] [text own|pass] [via INTERFACE]",
 	 pst_config_read_relay, pst_config_show_relay, relay_options, PST_COUNT(relay_options),
 	 true},
 	{"tls",
@@ -234,7 +240,8 @@ const struct pst_config_directive pst_config_table[] = {
 	 pst_config_read_options, pst_config_show_options, timeout_options,
 	 PST_COUNT(timeout_options), false},
 	{"rules", "PATH ...", pst_config_read_rules, pst_config_show_rules, NULL, 0, false},
-	{"dns", "off | system | ADDRESS[:PORT] ... [trouble accept|defer] [cache SIZE]",
+	{"dns", "off | system | ADDRESS[:PORT] ... [trouble accept|defer] [cache SIZE] "
+	 "[via INTERFACE]",
 	 pst_config_read_dns, pst_config_show_dns, dns_options, PST_COUNT(dns_options), false},
 	{"dnsbl",
 	 "ZONE [score SCORE | reject [codes CODE ...]] ... [domain] [direct] [dry-run] "

@@ -20,6 +20,7 @@ enum pst_config_kind {
 	PST_CONFIG_NAME,   /* a host name: a span, the same */
 	PST_CONFIG_MAILBOX, /* local@domain: a span, the same */
 	PST_CONFIG_LABEL,  /* a few printable words: a span, the same */
+	PST_CONFIG_VIA,    /* an interface's name: its `via`, 0 if not given */
 	PST_CONFIG_PINS,   /* sha256:HEX,HEX: struct pst_relay_security's pins */
 };
 
@@ -124,6 +125,23 @@ void pst_config_show_spf(struct pst_config_printer *printer,
 			 const struct pst_config_directive *directive);
 /* After everything was read: the lists, at their final number. */
 void pst_config_finish_checks(struct pst_config_build *build);
+
+/* --- interface.c ---------------------------------------------------------------------------- */
+
+void pst_config_read_interface(struct pst_config_build *build,
+			       const struct pst_config_directive *directive);
+void pst_config_show_interface(struct pst_config_printer *printer,
+			       const struct pst_config_directive *directive);
+/*  ret its `via`; 0: there is none of this name */
+uint8_t pst_config_interface_find(const struct pst_config *config, struct pst_span name);
+struct pst_span pst_config_interface_name(const struct pst_config *config, uint8_t via);
+/* The name of an interface that a line above has given. */
+bool pst_config_read_via(struct pst_config_build *build, const struct pst_config_word *word,
+			 uint8_t *via);
+/* NAME:PORT.
+ *  ret false: it is nothing of the kind, and nothing was complained of */
+bool pst_config_read_listen_via(struct pst_config_build *build, const struct pst_config_word *word,
+				struct pst_addr *addr);
 
 /* --- read.c and show.c: one pair for each kind of line -------------------------------------- */
 

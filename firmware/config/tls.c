@@ -150,6 +150,8 @@ bool pst_config_read_text(struct pst_config_build *build, const struct pst_confi
 		return read_name(build, word, field);
 	if (option->kind == PST_CONFIG_MAILBOX)
 		return read_mailbox(build, word, field);
+	if (option->kind == PST_CONFIG_VIA)
+		return pst_config_read_via(build, word, base + option->offset);
 	if (option->kind == PST_CONFIG_LABEL)
 		return read_label(build, word, field);
 	return read_pins(build, word, field);

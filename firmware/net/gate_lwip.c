@@ -14,6 +14,10 @@
  * A cookie: 1 bit of the minute (64 s), 2 bits of the segment size, 29 bits of a keyed hash over the
  * two addresses and ports, the client's sequence number, the minute and the size. Window scaling,
  * timestamps and selective acknowledgements of a revived client are lost; it is slower, but served.
+ *
+ * A client that takes a port anew while we still remember the old connection (TIME_WAIT) is served at
+ * once if its sequence number is beyond the old ones (RFC 9293 section 3.6.1); lwIP would let it wait
+ * for a minute. The memory goes, and its SYN is played again, too.
  */
 #include <lwip/inet_chksum.h>
 #include <lwip/ip4.h>
@@ -48,13 +52,13 @@ struct pst_lwip_half {
 
 /* A SYN that will be played again. */
 struct pst_lwip_replay {
+	struct pst_net_syn syn;
+	bool isn_known;
 	struct netif *netif;
 	ip_addr_t client, local;
 	uint16_t client_port, local_port;
 	uint32_t client_seq;
-	uint32_t isn;
-	uint16_t window;
-	uint8_t size_index;
+	uint32_t isn; /* ours, if it is known */
 };
 
 /* What a cookie vouches for, in the order it is hashed. */
@@ -226,8 +230,8 @@ u32_t pst_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *re
 	struct pst_lwip_gate *gate = &lwip->gate;
 	struct ticket ticket = {.client_port = remote_port, .local_port = local_port};
 
-	if (gate->replaying)
-		return gate->replay_isn;
+	if (gate->replaying && gate->replaying->isn_known)
+		return gate->replaying->isn;
 	put_ip(ticket.client, remote);
 	put_ip(ticket.local, local);
 	if (!gate->syn_seen) {
@@ -255,8 +259,11 @@ static void look_at_syn(struct pst_lwip_gate *gate, const struct tcp_hdr *header
 		syn->options[i] = i < first_len ? first[i] : second[i - first_len];
 	gate->syn_seq = header->seqno;
 	gate->syn_seen = true;
-	if (gate->replaying)
+	if (gate->replaying) {
+		syn->ttl = gate->replaying->syn.ttl;
+		syn->unfragmented = gate->replaying->syn.unfragmented;
 		return;
+	}
 	if (ip_current_is_v6()) {
 		syn->ttl = IP6H_HOPLIM(ip6_current_header());
 		syn->unfragmented = true;
@@ -264,6 +271,25 @@ static void look_at_syn(struct pst_lwip_gate *gate, const struct tcp_hdr *header
 		syn->ttl = IPH_TTL(ip4_current_header());
 		syn->unfragmented = (IPH_OFFSET(ip4_current_header()) & PP_HTONS(IP_DF)) != 0;
 	}
+}
+
+/* Room for the SYN of the segment at hand, to be played again; NULL: there is none. */
+static struct pst_lwip_replay *replay_new(struct pst_lwip_gate *gate, const struct tcp_hdr *header)
+{
+	struct pst_lwip_replay *replay;
+
+	if (gate->replay_count == REPLAYS_MAX)
+		return NULL;
+	replay = &gate->replays[gate->replay_count++];
+	*replay = (struct pst_lwip_replay){
+		.netif = ip_current_input_netif(),
+		.client = *ip_current_src_addr(),
+		.local = *ip_current_dest_addr(),
+		.client_port = header->src,
+		.local_port = header->dest,
+		.client_seq = header->seqno,
+	};
+	return replay;
 }
 
 /*  ret true: the ACK of somebody who had to make way; his SYN will be played again */
@@ -277,8 +303,9 @@ static bool redeem(struct pst_lwip *lwip, const struct tcp_hdr *header)
 		.local_port = header->dest,
 		.size_index = isn >> HASH_BITS & 3,
 	};
+	struct pst_lwip_replay *replay;
 
-	if (lwip->loop->now_ms >= gate->pressed_until_ms || gate->replay_count == REPLAYS_MAX)
+	if (lwip->loop->now_ms >= gate->pressed_until_ms)
 		return false;
 	ticket.slot = slot_of(lwip);
 	if ((ticket.slot & 1) != isn >> 31)
@@ -287,17 +314,35 @@ static bool redeem(struct pst_lwip *lwip, const struct tcp_hdr *header)
 	put_ip(ticket.local, ip_current_dest_addr());
 	if (sign(lwip, &ticket) != isn)
 		return false;
-	gate->replays[gate->replay_count++] = (struct pst_lwip_replay){
-		.netif = ip_current_input_netif(),
-		.client = *ip_current_src_addr(),
-		.local = *ip_current_dest_addr(),
-		.client_port = header->src,
-		.local_port = header->dest,
-		.client_seq = header->seqno - 1,
-		.isn = isn,
+	replay = replay_new(gate, header);
+	if (!replay)
+		return false;
+	gate->revived_count++;
+	replay->client_seq--;
+	replay->isn = isn;
+	replay->isn_known = true;
+	replay->syn = (struct pst_net_syn){
 		.window = header->wnd,
-		.size_index = (uint8_t)ticket.size_index,
+		.options_len = 4,
+		.options = {OPTION_MSS, 4, (uint8_t)(sizes[ticket.size_index] >> 8),
+			(uint8_t)sizes[ticket.size_index]},
 	};
+	return true;
+}
+
+/* A port is taken anew: the old connection is forgotten. */
+static bool take_anew(struct pst_lwip_gate *gate, struct tcp_pcb *old, const struct tcp_hdr *header)
+{
+	struct pst_lwip_replay *replay;
+
+	if (!TCP_SEQ_GT(header->seqno, old->rcv_nxt))
+		return false;
+	replay = replay_new(gate, header);
+	if (!replay)
+		return false;
+	replay->syn = gate->syn;
+	gate->syn_seen = false;
+	tcp_abort(old);
 	return true;
 }
 
@@ -309,18 +354,23 @@ err_t pst_lwip_on_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opt
 
 	(void)packet;
 	lwip->gate.syn_seen = false;
-	if (pcb->state != LISTEN)
+	if (pcb->state != LISTEN && pcb->state != TIME_WAIT)
 		return ERR_OK;
 	if (flags == TCP_SYN)
 		look_at_syn(&lwip->gate, header, options_len, options_first_len, options_second);
-	else if (flags == TCP_ACK && redeem(lwip, header))
+	if (pcb->state == TIME_WAIT)
+		return flags == TCP_SYN && take_anew(&lwip->gate, pcb, header) ? ERR_VAL : ERR_OK;
+	if (flags == TCP_ACK && redeem(lwip, header))
 		return ERR_VAL;
 	return ERR_OK;
 }
 
 /* --- playing SYNs again --------------------------------------------------------------------- */
 
-#define SYN_BYTES (TCP_HLEN + 4)
+static u16_t syn_len(const struct pst_lwip_replay *replay)
+{
+	return (u16_t)(TCP_HLEN + (replay->syn.options_len + 3) / 4 * 4);
+}
 
 static void put_syn(uint8_t *at, const struct pst_lwip_replay *replay)
 {
@@ -329,12 +379,9 @@ static void put_syn(uint8_t *at, const struct pst_lwip_replay *replay)
 	header->src = lwip_htons(replay->client_port);
 	header->dest = lwip_htons(replay->local_port);
 	header->seqno = lwip_htonl(replay->client_seq);
-	TCPH_HDRLEN_FLAGS_SET(header, SYN_BYTES / 4, TCP_SYN);
-	header->wnd = lwip_htons(replay->window);
-	at[TCP_HLEN] = OPTION_MSS;
-	at[TCP_HLEN + 1] = 4;
-	at[TCP_HLEN + 2] = (uint8_t)(sizes[replay->size_index] >> 8);
-	at[TCP_HLEN + 3] = (uint8_t)sizes[replay->size_index];
+	TCPH_HDRLEN_FLAGS_SET(header, syn_len(replay) / 4, TCP_SYN);
+	header->wnd = lwip_htons(replay->syn.window);
+	memcpy(at + TCP_HLEN, replay->syn.options, replay->syn.options_len);
 }
 
 static void put_ip4(uint8_t *at, const struct pst_lwip_replay *replay)
@@ -342,7 +389,7 @@ static void put_ip4(uint8_t *at, const struct pst_lwip_replay *replay)
 	struct ip_hdr *header = (struct ip_hdr *)(void *)at;
 
 	IPH_VHL_SET(header, 4, IP_HLEN / 4);
-	IPH_LEN_SET(header, lwip_htons(IP_HLEN + SYN_BYTES));
+	IPH_LEN_SET(header, lwip_htons((u16_t)(IP_HLEN + syn_len(replay))));
 	IPH_TTL_SET(header, 64);
 	IPH_PROTO_SET(header, IP_PROTO_TCP);
 	ip4_addr_copy(header->src, *ip_2_ip4(&replay->client));
@@ -355,7 +402,7 @@ static void put_ip6(uint8_t *at, const struct pst_lwip_replay *replay)
 	struct ip6_hdr *header = (struct ip6_hdr *)(void *)at;
 
 	IP6H_VTCFL_SET(header, 6, 0, 0);
-	IP6H_PLEN_SET(header, SYN_BYTES);
+	IP6H_PLEN_SET(header, syn_len(replay));
 	IP6H_NEXTH_SET(header, IP6_NEXTH_TCP);
 	IP6H_HOPLIM_SET(header, 64);
 	ip6_addr_copy_to_packed(header->src, *ip_2_ip6(&replay->client));
@@ -366,7 +413,7 @@ static void play(struct pst_lwip_gate *gate, const struct pst_lwip_replay *repla
 {
 	bool is_ip6 = IP_IS_V6(&replay->client);
 	u16_t header_len = is_ip6 ? IP6_HLEN : IP_HLEN;
-	struct pbuf *packet = pbuf_alloc(PBUF_LINK, (u16_t)(header_len + SYN_BYTES), PBUF_RAM);
+	struct pbuf *packet = pbuf_alloc(PBUF_LINK, (u16_t)(header_len + syn_len(replay)), PBUF_RAM);
 	uint8_t *tcp;
 
 	if (!packet)
@@ -378,9 +425,7 @@ static void play(struct pst_lwip_gate *gate, const struct pst_lwip_replay *repla
 	((struct tcp_hdr *)(void *)tcp)->chksum = ip_chksum_pseudo(packet, IP_PROTO_TCP,
 		packet->tot_len, &replay->client, &replay->local);
 	pbuf_add_header(packet, header_len);
-	gate->replaying = true;
-	gate->replay_isn = replay->isn;
-	gate->revived_count++;
+	gate->replaying = replay;
 	if (is_ip6) {
 		put_ip6(packet->payload, replay);
 		ip6_input(packet, replay->netif);
@@ -388,7 +433,7 @@ static void play(struct pst_lwip_gate *gate, const struct pst_lwip_replay *repla
 		put_ip4(packet->payload, replay);
 		ip4_input(packet, replay->netif);
 	}
-	gate->replaying = false;
+	gate->replaying = NULL;
 }
 
 void pst_lwip_gate_replay(struct pst_lwip *lwip)

@@ -18,6 +18,7 @@
 #include "base/rng.h"
 #include "net/dgram.h"
 #include "net/frames.h"
+#include "net/interface_conf.h"
 #include "net/net.h"
 
 /* How many connections can be open at a time, those that are ending included; more have nothing left
@@ -47,8 +48,7 @@ struct pst_lwip_gate {
 	uint32_t syn_seq;
 	bool syn_seen;                /* and the next sequence number is for it */
 	uint8_t replay_count;
-	uint32_t replay_isn;          /* for the SYN that is played again; `replaying` says so */
-	bool replaying;
+	const struct pst_lwip_replay *replaying; /* whose SYN is being played again; NULL: nobody's */
 	uint64_t pressed_until_ms;    /* somebody had to make way: cookies count until then */
 	struct pst_lwip_replay *replays;
 	uint64_t evicted_count, revived_count;
@@ -67,20 +67,6 @@ struct pst_lwip {
 	/* Whose callback is running; NULL once that was closed in it. */
 	struct pst_net_conn *current;
 	struct pst_net_listener *accepting;
-};
-
-#define PST_LWIP_IPV6_MAX 2
-
-/* How an interface gets its addresses. */
-struct pst_lwip_address_conf {
-	uint8_t mac[6];
-	struct pst_cidr ipv4;   /* with the host's own bits in `net`; family NONE: none */
-	struct pst_addr gateway; /* family NONE: none */
-	struct pst_cidr ipv6[PST_LWIP_IPV6_MAX]; /* likewise, besides the link-local one */
-	uint32_t ipv6_count;
-	struct pst_addr gateway6; /* family NONE: from router advertisements */
-	bool dhcp;  /* IPv4 */
-	bool slaac; /* IPv6 */
 };
 
 struct netif;
@@ -110,7 +96,7 @@ uint64_t pst_lwip_bound(const struct pst_lwip_limits *limits);
  *  in  frames: outlives the interface
  *  ret 0 | -PST_E_NOMEM */
 int pst_lwip_add(struct pst_lwip *lwip, struct pst_lwip_interface *interface,
-		 struct pst_frames *frames, const struct pst_lwip_address_conf *conf) PST_MUST_CHECK;
+		 struct pst_frames *frames, const struct pst_interface_conf *conf) PST_MUST_CHECK;
 /* Every connection, datagram socket and listener of it must have been closed. What was still to be
  * delivered is given up. */
 void pst_lwip_remove(struct pst_lwip_interface *interface);
@@ -118,6 +104,8 @@ void pst_lwip_remove(struct pst_lwip_interface *interface);
 /* Are its addresses there and known to be nobody else's? (DHCP has answered, IPv6 addresses are no
  * longer tentative.) */
 bool pst_lwip_is_ready(const struct pst_lwip_interface *interface);
+/* Has every connection without an owner delivered what it had? */
+bool pst_lwip_is_quiet(const struct pst_lwip *lwip);
 /* Its addresses now.
  *  ret how many, at most `max` */
 uint32_t pst_lwip_addresses(const struct pst_lwip_interface *interface, struct pst_addr *out,

@@ -144,8 +144,18 @@ bool pst_lwip_is_ready(const struct pst_lwip_interface *interface)
 
 	if (netif_dhcp_data(netif) && ip4_addr_isany(netif_ip4_addr(netif)))
 		return false;
-	for (int i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++)
+	/* The link-local one comes first; nobody has to reach us by it at once. */
+	for (int i = 1; i < LWIP_IPV6_NUM_ADDRESSES; i++)
 		if (ip6_addr_istentative(netif_ip6_addr_state(netif, i)))
+			return false;
+	return true;
+}
+
+bool pst_lwip_is_quiet(const struct pst_lwip *lwip)
+{
+	(void)lwip;
+	for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb; pcb = pcb->next)
+		if (pcb->unsent || pcb->unacked)
 			return false;
 	return true;
 }
@@ -305,7 +315,7 @@ static int add_ipv6(struct netif *netif, const struct pst_addr *addr)
 	return -pst_lwip_error(error);
 }
 
-static int set_addresses(struct netif *netif, const struct pst_lwip_address_conf *conf)
+static int set_addresses(struct netif *netif, const struct pst_interface_conf *conf)
 {
 	int ret = 0;
 
@@ -320,7 +330,7 @@ static int set_addresses(struct netif *netif, const struct pst_lwip_address_conf
 }
 
 int pst_lwip_add(struct pst_lwip *lwip, struct pst_lwip_interface *interface,
-	struct pst_frames *frames, const struct pst_lwip_address_conf *conf)
+	struct pst_frames *frames, const struct pst_interface_conf *conf)
 {
 	ip4_addr_t address, mask, gateway;
 	int ret;

@@ -249,7 +249,7 @@ static void on_accepted(struct pst_net_listener *net, struct pst_net_conn *conn)
 
 static bool same_endpoint(const struct pst_addr *a, const struct pst_addr *b)
 {
-	return pst_addr_eq(a, b) && a->port == b->port;
+	return pst_addr_eq(a, b) && a->port == b->port && a->via == b->via;
 }
 
 static struct pst_proxy_listener *find_listener(struct pst_proxy *proxy,

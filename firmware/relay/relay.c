@@ -89,6 +89,7 @@ static struct pst_relay_server *find_server(const struct pst_relay *relay,
 		struct pst_relay_server *server = PST_CONTAINER(n, struct pst_relay_server, node);
 
 		if (pst_addr_eq(&server->addr, addr) && server->addr.port == addr->port &&
+		    server->addr.via == addr->via &&
 		    server->lmtp == route->lmtp &&
 		    server->hop == (route->pass == PST_RELAY_PASS_PROXY) && same_security(&server->security, &route->security))
 			return server;

@@ -55,6 +55,7 @@ struct pst_route {
 	uint32_t connection_max; /* to each server, busy and idle */
 	enum pst_relay_pass pass;
 	struct pst_relay_security security;
+	uint8_t via;        /* the servers', too */
 	bool lmtp;          /* RFC 2033 rather than SMTP */
 	bool routing_allow; /* local parts with % ! @ are passed on */
 	bool text_pass;     /* the internal server's refusal texts are passed on */

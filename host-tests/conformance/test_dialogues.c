@@ -1,7 +1,7 @@
 /* test_dialogues.c - every *.smtp file below this folder, played in every way
  *
  * The first performance is whole pieces over pipes, and is held to the file. The others (byte by
- * byte, random pieces, the kernel's sockets) are held to the file and to the first one's transcript.
+ * byte, random pieces, the kernel's sockets, lwIP) are held to the file and to the first one's transcript.
  * POSTERN_DIALOGUE=NAME plays the files alone whose path holds NAME, and shows the transcript.
  */
 #include "support/check.h"
@@ -10,6 +10,7 @@
 
 #define RANDOM_PIPE_COUNT 20
 #define RANDOM_KERNEL_COUNT 2
+#define RANDOM_LWIP_COUNT 2
 
 static const char *folder(char *area, size_t size)
 {
@@ -49,6 +50,22 @@ static void perform(const struct pst_dialogue *dialogue, const struct pst_stage_
 	pst_play_free(&play);
 }
 
+static const struct {
+	enum pst_stage_net net;
+	const char *name;
+	int random_count;
+} nets[] = {
+	{PST_STAGE_PIPES, "pipes", RANDOM_PIPE_COUNT},
+	{PST_STAGE_KERNEL, "sockets", RANDOM_KERNEL_COUNT},
+	{PST_STAGE_LWIP, "lwIP", RANDOM_LWIP_COUNT},
+};
+
+static const char *manner(char area[64], const char *cut, uint32_t net)
+{
+	(void)snprintf(area, 64, "%s, over %s", cut, nets[net].name);
+	return area;
+}
+
 static void replay(void **state)
 {
 	const char *path = *state;
@@ -64,25 +81,25 @@ static void replay(void **state)
 	if (getenv("POSTERN_DIALOGUE"))
 		print_message("%s\n", (const char *)first.at);
 	perform(dialogue, &plan, "again", &first, NULL);
-	for (int kernel = 0; kernel < 2; kernel++) {
-		int random = kernel ? RANDOM_KERNEL_COUNT : RANDOM_PIPE_COUNT;
+	for (uint32_t net = 0; net < PST_COUNT(nets); net++) {
+		char area[64];
 
-		plan = (struct pst_stage_plan){.kernel = kernel};
-		if (kernel && !pst_dialogue_plays_kernel(dialogue))
+		const struct pst_bytes *same =
+			net && !pst_dialogue_has_order(dialogue) ? NULL : &first;
+
+		plan = (struct pst_stage_plan){.net = nets[net].net};
+		if (net && !pst_dialogue_plays_kernel(dialogue))
 			break;
-		if (kernel)
-			perform(dialogue, &plan, "whole, over sockets", &first, NULL);
+		if (net)
+			perform(dialogue, &plan, manner(area, "whole", net), same, NULL);
 		if (!pst_dialogue_plays_cut(dialogue))
 			continue;
 		plan.cut = PST_CUT_BYTES;
-		perform(dialogue, &plan, kernel ? "bytes, over sockets" : "bytes, over pipes",
-			&first, NULL);
+		perform(dialogue, &plan, manner(area, "bytes", net), same, NULL);
 		plan.cut = PST_CUT_RANDOM;
-		for (int i = 1; i <= random; i++) {
+		for (int i = 1; i <= nets[net].random_count; i++) {
 			plan.seed = (uint64_t)i;
-			perform(dialogue, &plan,
-				kernel ? "random pieces, over sockets" : "random pieces, over pipes",
-				&first, NULL);
+			perform(dialogue, &plan, manner(area, "random pieces", net), same, NULL);
 		}
 	}
 	pst_bytes_free(&first);

@@ -116,7 +116,7 @@ static struct bench {
 
 static struct pst_addr address_of(uint32_t index)
 {
-	return (struct pst_addr){PST_FAMILY_IPV4, bench.port, {127, 0, 0, (uint8_t)(1 + index)}};
+	return (struct pst_addr){PST_FAMILY_IPV4, 0, bench.port, {127, 0, 0, (uint8_t)(1 + index)}};
 }
 
 static bool open_server(uint32_t index)

@@ -7,6 +7,8 @@ from support.dnsd import Dnsd
 from support.harness import check, equal, table, test
 from t_dns import daemon, ready
 
+KERNEL_ONLY = 'the zones hold addresses of 127.0.0.X'
+
 ZONE = '''
 2.0.0.127.bl.test A 127.0.0.2
 11.0.0.127.bl.test A 127.0.0.2

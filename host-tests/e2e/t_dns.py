@@ -5,6 +5,8 @@ import time
 from support.dnsd import Dnsd
 from support.harness import check, equal, table, test
 
+KERNEL_ONLY = 'nobody connects to Postern'
+
 ZONE = '''a.test A 192.0.2.1
 a.test A 192.0.2.2 ttl=20
 a.test AAAA 2001:db8::1

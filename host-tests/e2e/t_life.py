@@ -73,7 +73,7 @@ def reload_moves_listeners(t):
     proxy = t.postern(server)
     other = t.port()
     old = proxy.address
-    reload(proxy, proxy.config.replace(str(proxy.ports[0]), str(other)),
+    reload(proxy, proxy.config.replace(proxy.endpoint, str(other)),
            r'(?i)reload|generation|configuration')
     stage, reply = client.deliver((other.host, other.number), 'a@example.com', 'u@example.org',
                                   TEXT)
@@ -201,7 +201,7 @@ def interrupt_is_like_term(t):
     equal(proxy.proc.wait(5), 0, 'exit status')
 
 
-@test()
+@test(kernel=True)
 def listener_taken(t):
     """Two proxies on one address: the second says which and what to do, and ends."""
     server = t.server()
@@ -323,7 +323,7 @@ def starts_with_bound_and_address(t):
     process, sockets = proxy.memory_bound_kib()
     check(1000 < process < 10 << 20 and 100 < sockets < 10 << 20, 'bound %d + %d', process,
           sockets)
-    check(re.search(r'ready.*%s:%d' % proxy.address, proxy.proc.text), 'no address: %s',
+    check(re.search(r'ready.*%s' % re.escape(proxy.endpoint), proxy.proc.text), 'no address: %s',
           proxy.proc.text)
 
 
@@ -348,7 +348,7 @@ def record_of_a_delivery(t):
     for field in FIELDS:
         check(field in record, 'no %s in %s', field, record)
     record = {name: re.sub('[<>]', '', value) for name, value in record.items()}
-    wanted = {'client': '127.0.0.1', 'helo': 'helo.example', 'from': 'a@example.com',
+    wanted = {'client': t.seen(), 'helo': 'helo.example', 'from': 'a@example.com',
               'to': 'u@example.org,v@example.org', 'verdict': 'accept',
               'relay': server.address, 'outcome': 'delivered', 'code': '250'}
     equal({k: record[k] for k in wanted}, wanted, 'record')
@@ -428,7 +428,7 @@ def refused_connection_is_logged(t):
             equal(second.reply().code, 421, 'second')
         found = wait_until(lambda: [r for r in map(parse_record, list(proxy.proc.lines))
                                     if r and r['ev'] != 'transaction'
-                                    and r.get('client') == '127.0.0.1'], 5)
+                                    and r.get('client') == t.seen()], 5)
         check(found, 'no record of the refused connection: %s', proxy.proc.text)
 
 

@@ -253,7 +253,7 @@ def reader_that_stops(t):
     equal(reply.code, 250, 'another client')
 
 
-@test(seconds=60)
+@test(seconds=60, kernel=True)    # as many need a build with more pcbs; the bench counts them
 def idle_sessions_are_small(t):
     """A thousand sessions after EHLO: below 4 KiB each, below 4 MiB without any."""
     proxy = t.postern(t.server(), lines=['limit sessions 1100 per-client 1100'])

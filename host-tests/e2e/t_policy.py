@@ -55,7 +55,7 @@ ROWS = [
     ('null-sender', [], START[:2] + [('MAIL FROM:<>', 250), rcpt('u@example.org', 250)]),
 
     ('deny-client', ['deny client 127.0.0.0/8'], 'refused'),
-    ('deny-other-client', ['deny client 10.0.0.0/8'], START + [rcpt('u@example.org', 250)]),
+    ('deny-other-client', ['deny client 192.0.2.0/24'], START + [rcpt('u@example.org', 250)]),
     # a sender's address alone proves nothing, so it acts only together with a network
     ('deny-sender', ['deny sender a@example.com from 127.0.0.0/8'],
      START + [rcpt('u@example.org', DENIED)]),
@@ -66,7 +66,7 @@ ROWS = [
     ('deny-sender-alone', ['deny sender @example.com'], START + [rcpt('u@example.org', 250)]),
     ('deny-other-sender', ['deny sender b@example.com from 127.0.0.0/8'],
      START + [rcpt('u@example.org', 250)]),
-    ('deny-sender-from', ['deny sender @example.com from 10.0.0.0/8'],
+    ('deny-sender-from', ['deny sender @example.com from 192.0.2.0/24'],
      START + [rcpt('u@example.org', 250)]),
     ('deny-recipient', ['deny recipient bad@example.org'], START + [
         rcpt('bad@example.org', DENIED), rcpt('good@example.org', 250)]),

@@ -143,7 +143,7 @@ def client_named_by_xforward(t):
         stage, reply = client.deliver(proxy.address, 'a@example.com', 'user@example.org',
                                       b'Subject: x\r\n\r\n', source=source)
         equal((stage, reply.code), ('eod', 250), 'reply %s' % reply)
-        check(wait_until(lambda: re.search(r'orig_client=\S*\[%s\]' % re.escape(source),
+        check(wait_until(lambda: re.search(r'orig_client=\S*\[%s\]' % re.escape(t.seen(source)),
                                            inside.log), 5),
               'not in the log: %s', inside.log[-800:])
 

@@ -6,6 +6,8 @@ from support import client, mail
 from support.harness import check, equal, table, test
 from support.proc import wait_until
 
+KERNEL_ONLY = 'nobody connects to Postern'
+
 TEXT = mail.message('sink', 1500) + b'.\r\n..x\r\n\xff\x00\r\n'
 
 

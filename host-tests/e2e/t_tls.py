@@ -8,6 +8,8 @@ import threading
 from support.harness import Skip, check, equal, table, test
 from support.proc import Proc
 
+KERNEL_ONLY = 'nobody connects to Postern'
+
 NAME = 'mx.example.org'
 
 

@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint32_t third = (uint32_t)PST_MIN(size, 60000u) / 3;
 	struct pst_results results = {
 		.hostname = PST_SPAN("mx.example"),
-		.client = {size % 2 ? PST_FAMILY_IPV4 : PST_FAMILY_IPV6, 0, {192, 0, 2, 1}},
+		.client = {size % 2 ? PST_FAMILY_IPV4 : PST_FAMILY_IPV6, 0, 0, {192, 0, 2, 1}},
 		.helo = {copy, third},
 		.mailbox = {copy + third, third},
 		.mechanism = {copy + 2 * third, third},

@@ -47,7 +47,7 @@ static void run(struct pst_span header, bool live)
 	struct pst_mem mem = {fuzz_alloc, fuzz_free, NULL};
 	struct pst_rules_lists lists;
 	struct pst_rules_peer peer = {
-		.client = {PST_FAMILY_IPV4, 0, {203, 0, 113, 7}},
+		.client = {PST_FAMILY_IPV4, 0, 0, {203, 0, 113, 7}},
 		.helo = PST_SPAN("client.example"),
 		.by = PST_SPAN("mx.example"),
 		.id = PST_SPAN("x"),

@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct pst_spf first, second;
 	struct pst_spf_params params = {
-		.client = {PST_FAMILY_IPV4, 0, {192, 0, 2, 1}},
+		.client = {PST_FAMILY_IPV4, 0, 0, {192, 0, 2, 1}},
 		.helo = PST_SPAN("client.example"),
 		.receiver = PST_SPAN("mx.example"),
 		.lookup_count_max = 10,

@@ -392,6 +392,8 @@ static bool knob(struct reading *reading, const char *line)
 		dialogue->no_alloc = true;
 	else if (strcmp(line, "no recovery") == 0)
 		dialogue->no_recovery = true;
+	else if (strcmp(line, "no order") == 0)
+		dialogue->no_order = true;
 	else if (strcmp(line, "cold") == 0)
 		dialogue->cold = true;
 	else
@@ -549,6 +551,11 @@ const char *pst_dialogue_name(const struct pst_dialogue *dialogue)
 bool pst_dialogue_plays_kernel(const struct pst_dialogue *dialogue)
 {
 	return !dialogue->only_memory;
+}
+
+bool pst_dialogue_has_order(const struct pst_dialogue *dialogue)
+{
+	return !dialogue->no_order;
 }
 
 bool pst_dialogue_plays_cut(const struct pst_dialogue *dialogue)

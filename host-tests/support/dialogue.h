@@ -31,6 +31,8 @@ void pst_dialogue_free(struct pst_dialogue *dialogue);
 const char *pst_dialogue_name(const struct pst_dialogue *dialogue);
 /* May it be played over the kernel's sockets, in pieces, with memory failing? */
 bool pst_dialogue_plays_kernel(const struct pst_dialogue *dialogue);
+/* Do things that happen at the same time come in the same order over every network? */
+bool pst_dialogue_has_order(const struct pst_dialogue *dialogue);
 bool pst_dialogue_plays_cut(const struct pst_dialogue *dialogue);
 bool pst_dialogue_plays_alloc(const struct pst_dialogue *dialogue);
 

@@ -60,7 +60,7 @@ struct pst_dialogue {
 	struct pst_bytes occupied; /* an address where nobody can listen */
 	uint32_t pipe_bytes;
 	uint32_t first_step;        /* behind what concerns the beginning */
-	bool only_memory, no_cuts, no_alloc, no_recovery, cold;
+	bool only_memory, no_cuts, no_alloc, no_recovery, no_order, cold;
 };
 
 struct pst_actor {

@@ -286,7 +286,8 @@ static void check_pools(struct pst_running *run)
 					 pst_span_text(pools[i]->name));
 	if (proxy->hold.shared_used > 0)
 		pst_running_stop(run, "pages are still charged", PST_SPAN_NONE);
-	if (run->stage.loop.heap_count > 1 + pst_relay_connection_count(proxy->relay))
+	if (run->stage.loop.heap_count >
+	    1 + pst_relay_connection_count(proxy->relay) + pst_stage_timer_count(&run->stage))
 		pst_running_stop(run, "timers are armed though all is quiet", PST_SPAN_NONE);
 }
 
@@ -322,7 +323,7 @@ static void play_all(struct pst_running *run)
 	end_clients(run);
 	if (run->play->loose && !run->stage.proxy->draining && !dialogue->no_recovery)
 		check_recovery(run);
-	if (!run->stage.plan.kernel && !run->stage.proxy->draining)
+	if (run->stage.plan.net != PST_STAGE_KERNEL && !run->stage.proxy->draining)
 		check_pools(run);
 	if (!run->stage.drained)
 		drain(run);

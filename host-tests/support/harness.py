@@ -14,11 +14,13 @@ import contextlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 import threading
 import time
 import traceback
 
+from .link import Link
 from .proc import Port, Proc, wait_listening
 from .server import Server
 
@@ -36,6 +38,8 @@ class Failed(AssertionError):
 
 class Case:
     def __init__(self, name, function, args, seconds, full, alone, root):
+        # Not over our own TCP/IP; a module's text says why for all of its tests.
+        self.kernel_only = getattr(sys.modules[function.__module__], 'KERNEL_ONLY', '')
         self.name = name
         self.function = function
         self.args = args
@@ -45,12 +49,15 @@ class Case:
         self.root = root
 
 
-def test(name=None, seconds=30, full=False, alone=False, root=False):
-    """full: only with --full. alone: nothing else runs meanwhile. root: skipped without root."""
+def test(name=None, seconds=30, full=False, alone=False, root=False, kernel=False):
+    """full: only with --full. alone: nothing else runs meanwhile. root: skipped without root.
+    kernel: not over our own TCP/IP."""
     def register(function):
         module = function.__module__.rsplit('.', 1)[-1].removeprefix('t_')
-        REGISTRY.append(Case('%s.%s' % (module, name or function.__name__), function, (), seconds,
-                             full, alone, root))
+        case = Case('%s.%s' % (module, name or function.__name__), function, (), seconds, full,
+                    alone, root)
+        case.kernel_only = case.kernel_only or kernel
+        REGISTRY.append(case)
         return function
     return register
 
@@ -74,6 +81,10 @@ def check(truth, text, *values):
 def equal(got, want, what):
     if got != want:
         raise Failed('%s: got %r, want %r' % (what, got, want))
+
+
+# Directives whose addresses are clients'.
+ABOUT_CLIENTS = ('allow', 'deny', 'trust', 'bare-newline')
 
 
 class Postern:
@@ -144,7 +155,9 @@ def parse_record(line):
 
 
 class Context:
-    def __init__(self, name, binary, peers, scratch, full):
+    def __init__(self, name, binary, peers, scratch, full, transport='kernel'):
+        self.transport = transport
+        self.link = None    # the last one, if Postern is reached by its own TCP/IP
         self.name = name
         self.binary = binary
         self.peers = peers
@@ -176,12 +189,19 @@ class Context:
         """A proxy for `route` in front of the targets (servers, ports or HOST:PORT texts). TLS is
         off unless a line speaks of it, and so is DNS."""
         port = self.port(host)
-        config = ['hostname mx.example.org', 'listen %s' % (listen or port)]
+        config = ['hostname mx.example.org']
+        if self.transport == 'kernel' or listen or host != '127.0.0.1':
+            config.append('listen %s' % (listen or port))
+        else:
+            self.link = Link(self.transport, port)
+            self.cleanup.callback(self.link.close)
+            config += self.link.lines
         if targets:
             config.append('relay %s to %s %s' % (route, ' '.join(
                 getattr(target, 'address', None) or str(target) for target in targets),
                 relay_options))
-        config += lines
+        config += [self.seen(line) if line.split()[:1][0] in ABOUT_CLIENTS else line
+                   for line in lines]
         if not any(line.split()[:1] == ['tls'] for line in config):
             config.append('tls off')
         if not any(line.split()[:1] == ['dns'] for line in config):
@@ -189,8 +209,16 @@ class Context:
         if not any('early-talk' in line for line in config):
             config.append('timeout early-talk 0')
         instance = Postern(self, '\n'.join(config) + '\n', wait, ports=[port], **options)
+        instance.endpoint = self.link.endpoint if self.link else listen or str(port)
         self.posterns.append(instance)
         return instance
+
+    def seen(self, text='127.0.0.1'):
+        """Who connects from this address, as the last Postern sees him."""
+        if not self.link:
+            return text
+        return text.replace('127.0.0.0/8', self.link.prefix + '0/24').replace(
+            '127.0.0.', self.link.prefix)
 
     def process(self, argv, **options):
         process = Proc(argv, **options)
@@ -278,7 +306,7 @@ def run_case(case, settings):
     context, outcome, text = None, 'passed', ''
     try:
         context = Context(case.name, settings.binary, settings.peers, settings.scratch,
-                          settings.full)
+                          settings.full, settings.transport)
         case.function(context, *case.args)
     except Skip as reason:
         outcome, text = 'skipped', str(reason)
@@ -315,7 +343,8 @@ def run_case(case, settings):
 
 
 class Settings:
-    def __init__(self, binary, peers, scratch, full, jobs):
+    def __init__(self, binary, peers, scratch, full, jobs, transport='kernel'):
+        self.transport = transport
         self.binary = os.path.abspath(binary)
         self.peers = peers
         self.scratch = scratch

@@ -39,7 +39,7 @@ static void open_lwip(struct net_world *world)
 		.half_network_max = 64,
 		.accept_turn_max = 16,
 	};
-	struct pst_lwip_address_conf conf = {.mac = {2, 0, 0, 0, 0, 1}, .ipv6_count = 1};
+	struct pst_interface_conf conf = {.mac = {2, 0, 0, 0, 0, 1}, .ipv6_count = 1};
 
 	PST_BUG_ON(pst_addr_parse(PST_SPAN("127.0.0.1"), &conf.ipv4.net));
 	conf.ipv4.bits = 8;

@@ -28,7 +28,15 @@ static struct pst_net *net_of(struct pst_stage *stage)
 {
 	if (stage->plan.wire)
 		return stage->plan.wire->proxy_net;
-	return stage->plan.kernel ? &stage->kernel.net : &stage->memory.net;
+	switch (stage->plan.net) {
+	case PST_STAGE_KERNEL:
+		return &stage->kernel.net;
+	case PST_STAGE_LWIP:
+		return &stage->interface.net;
+	case PST_STAGE_PIPES:
+		break;
+	}
+	return &stage->memory.net;
 }
 
 static void must(bool good)
@@ -147,7 +155,7 @@ static int stage_listen(struct pst_net *net, struct pst_net_listener *listener)
 	};
 	listener->on_accept = on_accept;
 	listener->on_accepted = on_accepted;
-	if (stage->plan.kernel) {
+	if (stage->plan.net != PST_STAGE_PIPES) {
 		listener->local = (struct pst_addr){.family = PST_FAMILY_IPV4};
 		memcpy(listener->local.ip, &any.sin_addr, 4);
 	}
@@ -178,7 +186,7 @@ static int stage_connect(struct pst_net *net, struct pst_net_conn *conn)
 	if (!block)
 		return -PST_E_NOMEM;
 	pst_mem_free(&stage->alloc.mem, block, 1);
-	if (stage->plan.kernel) {
+	if (stage->plan.net != PST_STAGE_PIPES) {
 		conn->peer = (struct pst_addr){
 			.family = PST_FAMILY_IPV4,
 			.port = ntohs(address.sin_port),
@@ -239,7 +247,7 @@ static bool connect_wire(struct pst_peer *peer, const struct pst_addr *to)
 	return true;
 }
 
-static bool connect_pipe(struct pst_peer *peer, const struct pst_addr *to)
+static bool connect_conn(struct pst_peer *peer, const struct pst_addr *to)
 {
 	struct pst_stage *stage = peer->stage;
 	struct pst_addr before = stage->memory.source;
@@ -247,7 +255,7 @@ static bool connect_pipe(struct pst_peer *peer, const struct pst_addr *to)
 
 	stage->memory.source = peer->address;
 	peer->conn.peer = *to;
-	ret = stage->true_ops->connect(&stage->memory.net, &peer->conn);
+	ret = stage->true_ops->connect(net_of(stage), &peer->conn);
 	stage->memory.source = before;
 	peer->true_port = peer->conn.local.port;
 	return ret == 0;
@@ -263,10 +271,12 @@ struct pst_peer *pst_stage_connect(struct pst_stage *stage, const struct pst_add
 	peer->address.port = stage->port_next++;
 	if (stage->plan.wire)
 		peer->open = connect_wire(peer, &to->address);
-	else if (stage->plan.kernel)
+	else if (stage->plan.net == PST_STAGE_KERNEL)
 		peer->broken = !connect_socket(peer, to->net);
+	else if (stage->plan.net == PST_STAGE_PIPES)
+		must(connect_conn(peer, &to->address));
 	else
-		must(connect_pipe(peer, &to->address));
+		must(connect_conn(peer, to->net ? &to->net->local : &stage->nowhere));
 	return peer;
 }
 
@@ -457,18 +467,21 @@ void pst_door_open(struct pst_door *door, bool open)
 	if (door->open == open)
 		return;
 	door->open = open;
-	if (!stage->plan.kernel) {
+	if (stage->plan.net != PST_STAGE_KERNEL) {
 		struct pst_net *net = stage->plan.wire ? stage->plan.wire->net_of(
-			stage->plan.wire, &door->address) : &stage->memory.net;
+			stage->plan.wire, &door->address) : net_of(stage);
 		const struct pst_net_ops *ops = stage->plan.wire ? net->ops : stage->true_ops;
 
 		door->listener.local = door->address;
+		if (stage->plan.net == PST_STAGE_LWIP)
+			door->listener.local = stage->nowhere;
 		door->listener.on_accept = door_on_accept;
 		door->listener.on_accepted = door_on_accepted;
 		if (open)
 			must(ops->listen(net, &door->listener) == 0);
 		else
 			ops->unlisten(net, &door->listener);
+		door->true_port = door->listener.local.port;
 		return;
 	}
 	if (open) {
@@ -553,7 +566,7 @@ static bool turn(struct pst_stage *stage, bool wait, bool *moved)
 
 	stage->log.wall_ms = stage->sim.wall_ms;
 	pst_loop_turn(&stage->loop, wait);
-	if (stage->plan.kernel && stage->loop.poll_count > polls)
+	if (stage->plan.net == PST_STAGE_KERNEL && stage->loop.poll_count > polls)
 		busy |= stage->epoll.ready_count > 0;
 	take_log(stage);
 	*moved = move_peers(stage);
@@ -600,7 +613,7 @@ static bool turn_until(struct pst_stage *stage, bool (*done)(void *context), voi
 
 	while (!done || !done(context)) {
 		if (!turn(stage, false, &moved)) {
-			if (!stage->plan.kernel)
+			if (stage->plan.net != PST_STAGE_KERNEL)
 				return done ? done(context) : true;
 			if (kernel_is_quiet(stage, wait_ms))
 				return done ? done(context) : true;
@@ -767,12 +780,41 @@ void pst_stage_init(struct pst_stage *stage, const struct pst_stage_plan *plan)
 	pst_log_init(&stage->log, stage->log_area, LOG_RING_BYTES);
 }
 
+static void send_nowhere(struct pst_frames *frames, const struct pst_span *parts, uint32_t count)
+{
+	(void)parts, (void)count;
+	frames->lost_count++;
+}
+
+static void open_lwip(struct pst_stage *stage)
+{
+	static const struct pst_lwip_limits limits = {
+		.accept_bytes_max = 16 * 1024 * 1024,
+		.connect_bytes_max = 16 * 1024 * 1024,
+		.half_count_max = 64,
+		.half_network_max = 64,
+		.accept_turn_max = 16,
+	};
+	struct pst_interface_conf conf = {
+		.mac = {2, 0, 0, 0, 0, 1},
+		.ipv4 = {.net = {.family = PST_FAMILY_IPV4, .ip = {127, 0, 0, 1}}, .bits = 8},
+	};
+
+	stage->frames.send = send_nowhere;
+	stage->nowhere = conf.ipv4.net;
+	pst_rng_seed_init(&stage->lwip_rng, 1);
+	must(pst_lwip_open(&stage->lwip, &stage->loop, &stage->world.mem, &stage->lwip_rng.rng,
+			   &limits) == 0);
+	must(pst_lwip_add(&stage->lwip, &stage->interface, &stage->frames, &conf) == 0);
+	stage->nowhere_port = 9; /* nobody listens */
+}
+
 void pst_stage_open(struct pst_stage *stage, const struct pst_proxy_conf *conf)
 {
 	struct pst_poller *poller = &stage->sim.poller;
 	uint32_t pipe_bytes = stage->plan.pipe_bytes ? stage->plan.pipe_bytes : 65536;
 
-	if (stage->plan.kernel) {
+	if (stage->plan.net == PST_STAGE_KERNEL) {
 		must(pst_epoll_init(&stage->epoll) == 0);
 		stage->poller = (struct pst_poller){
 			.poll = mixed_poll,
@@ -785,11 +827,13 @@ void pst_stage_open(struct pst_stage *stage, const struct pst_proxy_conf *conf)
 	}
 	must(pst_loop_init(&stage->loop, poller, &stage->world.mem,
 			   pst_proxy_timers_max(conf) + 2 + PST_LISTENERS_MAX +
-				   stage->plan.timers_more) == 0);
-	if (stage->plan.kernel)
-		pst_net_kernel_init(&stage->kernel, &stage->epoll, &stage->loop);
-	else if (stage->plan.wire)
+				   PST_LWIP_TIMERS_MAX + stage->plan.timers_more) == 0);
+	if (stage->plan.wire)
 		stage->plan.wire->open(stage->plan.wire, stage);
+	else if (stage->plan.net == PST_STAGE_KERNEL)
+		pst_net_kernel_init(&stage->kernel, &stage->epoll, &stage->loop);
+	else if (stage->plan.net == PST_STAGE_LWIP)
+		open_lwip(stage);
 	else
 		pst_net_memory_init(&stage->memory, &stage->loop, &stage->world.mem, pipe_bytes);
 	stage->true_ops = net_of(stage)->ops;
@@ -828,6 +872,11 @@ bool pst_stage_begin(struct pst_stage *stage, struct pst_config *config)
 	return true;
 }
 
+uint32_t pst_stage_timer_count(const struct pst_stage *stage)
+{
+	return stage->plan.net == PST_STAGE_LWIP ? PST_LWIP_TIMERS_MAX : 0;
+}
+
 static void close_network(struct pst_stage *stage)
 {
 	pst_timer_cancel(&stage->loop, &stage->wake);
@@ -837,11 +886,15 @@ static void close_network(struct pst_stage *stage)
 		pst_loop_fini(&stage->loop);
 		return;
 	}
+	if (stage->plan.net == PST_STAGE_LWIP) {
+		pst_lwip_remove(&stage->interface);
+		pst_lwip_close(&stage->lwip);
+	}
 	must(stage->loop.heap_count == 0);
-	if (stage->plan.kernel) {
+	if (stage->plan.net == PST_STAGE_KERNEL) {
 		close(stage->nowhere_fd);
 		pst_epoll_fini(&stage->epoll);
-	} else {
+	} else if (stage->plan.net == PST_STAGE_PIPES) {
 		pst_net_memory_fini(&stage->memory);
 	}
 	pst_loop_fini(&stage->loop);

@@ -1,8 +1,8 @@
 /* support/stage.h - the whole proxy on a bench, with both its neighbours in the test's hands
  *
  * Concept: a stage holds one proxy, made from a configuration text, over simulated time, seeded
- * randomness, memory that counts and fails on demand, and one of two networks: pipes inside the
- * process, or the kernel's sockets on the loopback address. On either one the peers are ours: a peer
+ * randomness, memory that counts and fails on demand, and one of three networks: pipes inside the
+ * process, the kernel's sockets on the loopback address, or an interface of lwIP that reaches itself. On either one the peers are ours: a peer
  * is one end of a connection whose other end is the proxy's. Addresses are whatever the test says;
  * where the network has others, the stage translates, and the proxy never learns.
  * Time passes in pst_stage_pass alone, over the kernel's sockets too. What a peer sends leaves whole,
@@ -17,6 +17,7 @@
 #include "config/config.h"
 #include "loop/loop_epoll.h"
 #include "net/net_kernel.h"
+#include "net/net_lwip.h"
 #include "net/net_memory.h"
 #include "proxy/proxy_priv.h"
 #include "support/alloc_fail.h"
@@ -25,6 +26,8 @@
 #include "support/rng_seed.h"
 
 enum pst_stage_cut { PST_CUT_WHOLE, PST_CUT_BYTES, PST_CUT_RANDOM };
+
+enum pst_stage_net { PST_STAGE_PIPES, PST_STAGE_KERNEL, PST_STAGE_LWIP };
 
 struct pst_peer;
 struct pst_stage;
@@ -40,8 +43,8 @@ struct pst_stage_wire {
 };
 
 struct pst_stage_plan {
-	bool kernel;
-	struct pst_stage_wire *wire; /* NULL: pipes, or sockets */
+	enum pst_stage_net net;
+	struct pst_stage_wire *wire; /* instead of `net`; NULL: none */
 	struct pst_dns *dns;         /* the proxy's; NULL: none */
 	const struct pst_charset *charset;
 	uint64_t rng_seed;           /* of the proxy's randomness; 0: 1 */
@@ -61,7 +64,7 @@ enum pst_peer_end { PST_PEER_STAY, PST_PEER_SHUT, PST_PEER_CLOSE, PST_PEER_RESET
 struct pst_peer {
 	struct pst_peer *next, *next_open;
 	struct pst_stage *stage;
-	struct pst_net_conn conn; /* pipes */
+	struct pst_net_conn conn; /* pipes and lwIP */
 	int fd;                   /* sockets */
 	struct pst_addr address;  /* as the proxy sees it */
 	uint16_t true_port;
@@ -91,7 +94,7 @@ struct pst_peer {
 struct pst_door {
 	struct pst_door *next;
 	struct pst_stage *stage;
-	struct pst_net_listener listener; /* pipes */
+	struct pst_net_listener listener; /* pipes and lwIP */
 	int fd;                           /* sockets */
 	uint16_t true_port;
 	struct pst_addr address;          /* as the proxy sees it */
@@ -120,10 +123,13 @@ struct pst_stage {
 	bool alarm_rang;
 	struct pst_net_memory memory;
 	struct pst_net_kernel kernel;
+	struct pst_lwip lwip;
+	struct pst_lwip_interface interface;
+	struct pst_frames frames; /* lead nowhere */
 	struct pst_net_ops ops;
 	const struct pst_net_ops *true_ops;
 	struct pst_stage_listener listeners[PST_LISTENERS_MAX];
-	struct pst_rng_seed rng, cuts;
+	struct pst_rng_seed rng, cuts, lwip_rng;
 	struct pst_log log;
 	void *log_area;
 	struct pst_bytes log_text;   /* everything logged so far, without the time stamps */
@@ -139,6 +145,7 @@ struct pst_stage {
 	struct pst_door *doors;
 	int nowhere_fd;              /* sockets: bound, and nobody listens */
 	uint16_t nowhere_port, port_next;
+	struct pst_addr nowhere;     /* lwIP: its address, without a port */
 	uint64_t bound;              /* that the proxy gave for its memory */
 	bool open, drained;
 	bool wild;                   /* never came to rest */
@@ -181,6 +188,8 @@ bool pst_stage_settle(struct pst_stage *stage);
 bool pst_stage_breathe(struct pst_stage *stage);
 /* Turns until `done` says so, or nothing happens any more. */
 bool pst_stage_until(struct pst_stage *stage, bool (*done)(void *context), void *context);
+/* Timers that the network has armed all the time. */
+uint32_t pst_stage_timer_count(const struct pst_stage *stage);
 /* Settle, then let time pass. */
 void pst_stage_pass(struct pst_stage *stage, uint64_t ms);
 

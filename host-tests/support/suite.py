@@ -10,6 +10,7 @@ import tempfile
 import time
 
 from . import harness
+from .link import enter_namespace
 from .peers import Peers
 from .proc import end_all
 
@@ -38,12 +39,17 @@ def main(name, here, description, before_end=None):
     parser.add_argument('--jobs', type=int, default=8, help='tests side by side (mostly waiting)')
     parser.add_argument('--list', action='store_true', help='only print the names')
     parser.add_argument('--times', action='store_true', help='print how long each test took')
+    parser.add_argument('--transport', choices=('kernel', 'tap', 'packet'), default='kernel',
+                        help="clients reach Postern by the kernel's sockets, or by its own TCP/IP")
     options = parser.parse_args()
+    if options.transport != 'kernel':
+        enter_namespace()
     for path in sorted(glob.glob(os.path.join(here, 't_*.py'))):
         importlib.import_module(os.path.basename(path)[:-3])
     parts = [part for part in options.only.split(',') if part]
     cases = [case for case in harness.REGISTRY
              if (options.full or not case.full)
+             and (options.transport == 'kernel' or not case.kernel_only)
              and (not parts or any(part in case.name for part in parts))]
     if options.list:
         print('\n'.join(case.name for case in cases))
@@ -55,7 +61,8 @@ def main(name, here, description, before_end=None):
     with tempfile.TemporaryDirectory(prefix='pst-%s-' % name) as scratch:
         os.chmod(scratch, 0o755)
         end_cleanly(scratch)
-        settings = harness.Settings(options.postern, Peers(), scratch, options.full, options.jobs)
+        settings = harness.Settings(options.postern, Peers(), scratch, options.full, options.jobs,
+                                    options.transport)
         try:
             results = harness.run_all(cases, settings)
         finally:

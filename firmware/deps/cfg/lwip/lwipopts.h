@@ -7,7 +7,7 @@
 #define POSTERN_LWIPOPTS_H
 
 #ifndef POSTERN_LWIP_PCBS
-#define POSTERN_LWIP_PCBS 512
+#define POSTERN_LWIP_PCBS 1024
 #endif
 #ifndef POSTERN_LWIP_BUFFERS
 #define POSTERN_LWIP_BUFFERS 512
@@ -16,7 +16,7 @@
 #define POSTERN_LWIP_WINDOW_KIB 64
 #endif
 #ifndef POSTERN_LWIP_SEND_KIB
-#define POSTERN_LWIP_SEND_KIB 32
+#define POSTERN_LWIP_SEND_KIB 16
 #endif
 
 /* one thread, our loop, our timers */
@@ -90,6 +90,8 @@
 #define TCP_LISTEN_BACKLOG 0
 #define SO_REUSE 1
 #define LWIP_TCP_PCB_NUM_EXT_ARGS 1
+/* A closed connection is remembered for twice this (ms), as in Linux. */
+#define TCP_MSL 30000
 /* A peer that has gone away is given up after some two minutes. */
 #define TCP_MAXRTX 8
 
