@@ -49,12 +49,12 @@ static void tap_send(struct pst_frames *frames, const struct pst_span *parts, ui
 int pst_frames_tap_open(struct pst_frames_tap *tap, struct pst_epoll *epoll, const char *name)
 {
 	struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
-	size_t len = strnlen(name, sizeof(request.ifr_name));
+	struct pst_span text = pst_span_text(name);
 	int fd, ret;
 
-	if (len == sizeof(request.ifr_name))
+	if (text.len >= sizeof(request.ifr_name))
 		return -PST_E_NOENT;
-	memcpy(request.ifr_name, name, len);
+	memcpy(request.ifr_name, text.at, text.len);
 	fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return -pst_kernel_error(errno);
