@@ -194,7 +194,7 @@ static void on_due(struct pst_timer *timer)
 
 static struct host *host_new(struct wire *wire, const struct pst_addr *address)
 {
-	struct pst_lwip_address_conf conf = {.ipv4 = {.net = *address, .bits = 0}};
+	struct pst_interface_conf conf = {.ipv4 = {.net = *address, .bits = 0}};
 	struct host *host = &wire->hosts[wire->host_count];
 	uint8_t number = (uint8_t)wire->host_count;
 
