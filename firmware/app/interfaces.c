@@ -88,7 +88,7 @@ static bool is_relayed_through(const struct pst_config *config)
 	for (uint32_t i = 0; i < config->proxy.relay.route_count; i++)
 		if (config->proxy.relay.routes[i].via)
 			return true;
-	return false;
+	return config->proxy.relay.submission && config->proxy.relay.submission->via;
 }
 
 static bool are_conns_enough(const struct pst_config *config, uint32_t relay_count)

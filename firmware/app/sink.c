@@ -459,6 +459,7 @@ static void handle(struct conn *conn, const struct pst_smtp_event *event)
 
 	switch (event->kind) {
 	case PST_SMTP_EV_STARTTLS: /* not offered here */
+	case PST_SMTP_EV_AUTH:
 	case PST_SMTP_EV_CHUNK:
 	case PST_SMTP_EV_NONE:
 	case PST_SMTP_EV_BODY:

@@ -326,7 +326,8 @@ static bool wants_inside(const struct pst_config *config)
 	const struct pst_relay_conf *relay = &config->proxy.relay;
 
 	for (uint32_t i = 0; i < relay->route_count; i++)
-		if (relay->routes[i].security.tls != PST_RELAY_TLS_OFF)
+		if (relay->routes[i].security.tls != PST_RELAY_TLS_OFF ||
+		    (relay->submission && relay->submission->security.tls != PST_RELAY_TLS_OFF))
 			return true;
 	return false;
 }

@@ -23,6 +23,15 @@ void pst_buf_consume(struct pst_buf *buf, uint32_t len)
 	buf->head = buf->len ? buf->head + len : 0;
 }
 
+void pst_buf_consume_wiped(struct pst_buf *buf, uint32_t len)
+{
+	if (!buf->area)
+		return;
+	pst_buf_consume(buf, len);
+	memset(buf->area, 0, buf->head);
+	memset(buf->area + buf->head + buf->len, 0, buf->size - buf->head - buf->len);
+}
+
 void pst_buf_compact(struct pst_buf *buf)
 {
 	if (buf->head == 0)

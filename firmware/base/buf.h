@@ -41,6 +41,8 @@ static inline uint32_t pst_buf_room(const struct pst_buf *buf)
 }
 
 void pst_buf_consume(struct pst_buf *buf, uint32_t len);
+/* And overwrite all that is not unread: it was a secret. */
+void pst_buf_consume_wiped(struct pst_buf *buf, uint32_t len);
 void pst_buf_compact(struct pst_buf *buf);
 
 /* Where a read may store bytes (pst_buf_tail_room of them), and the word that it did. NULL for an

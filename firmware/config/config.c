@@ -230,11 +230,29 @@ static void finish_entries(struct pst_config_build *build)
 	policy->entry_count = count;
 }
 
+static void finish_submission(struct pst_config_build *build)
+{
+	struct pst_route *route;
+
+	if (build->listener_submission.file && !build->submission.server_count)
+		pst_config_error(build, &build->listener_submission,
+				 "who logs in here? Add a line `submission to ADDRESS:587` with the "
+				 "internal server that knows the users");
+	if (!build->submission.server_count)
+		return;
+	route = pst_config_get(build, &build->config->arena, sizeof(*route));
+	if (!route)
+		return;
+	*route = build->submission;
+	build->config->proxy.relay.submission = route;
+}
+
 static void finish_routes(struct pst_config_build *build)
 {
 	struct pst_relay_conf *relay = &build->config->proxy.relay;
 	struct pst_route *routes;
 
+	finish_submission(build);
 	relay->hostname = build->config->proxy.hostname;
 	if (!build->route_count) {
 		if (!build->error_count)

@@ -228,7 +228,7 @@ void pst_config_read_listen(struct pst_config_build *build,
 {
 	struct pst_proxy_conf *conf = &build->config->proxy;
 	const struct pst_config_word *last = &build->words[build->word_count - 1];
-	bool tls = false, hop = false;
+	bool tls = false, hop = false, submission = false;
 	uint32_t end = build->word_count;
 
 	for (; end > 1; end--) {
@@ -238,6 +238,8 @@ void pst_config_read_listen(struct pst_config_build *build,
 			tls = true;
 		else if (!hop && pst_span_eq(word, PST_SPAN("proxy")))
 			hop = true;
+		else if (!submission && pst_span_eq(word, PST_SPAN("submission")))
+			submission = true;
 		else
 			break;
 	}
@@ -245,6 +247,8 @@ void pst_config_read_listen(struct pst_config_build *build,
 		pst_config_missing(build, directive, "an address is missing");
 	if (tls && !build->listener_tls.file)
 		build->listener_tls = last->place;
+	if (submission && !build->listener_submission.file)
+		build->listener_submission = last->place;
 	for (uint32_t i = 1; i < end; i++) {
 		const struct pst_config_word *word = &build->words[i];
 		struct pst_addr addr;
@@ -275,6 +279,7 @@ void pst_config_read_listen(struct pst_config_build *build,
 		build->listener_places[conf->listener_count] = word->place;
 		conf->listener_tls[conf->listener_count] = tls;
 		conf->listener_hop[conf->listener_count] = hop;
+		conf->listener_submission[conf->listener_count] = submission;
 		conf->listeners[conf->listener_count++] = addr;
 	}
 }
@@ -415,6 +420,16 @@ static bool read_servers(struct pst_config_build *build,
 	return i != from;
 }
 
+static void preset_route(const struct pst_config_directive *directive,
+				    struct pst_route *route)
+{
+	for (uint32_t i = 0; i < directive->option_count; i++)
+		if (!pst_config_is_text(&directive->options[i]))
+			pst_config_store((uint8_t *)route + directive->options[i].offset,
+					 directive->options[i].width,
+					 directive->options[i].preset);
+}
+
 void pst_config_read_relay(struct pst_config_build *build,
 			   const struct pst_config_directive *directive)
 {
@@ -431,11 +446,7 @@ void pst_config_read_relay(struct pst_config_build *build,
 		pst_config_missing(build, directive, "`to` and the internal server are missing");
 		return;
 	}
-	for (uint32_t i = 0; i < directive->option_count; i++)
-		if (!pst_config_is_text(&directive->options[i]))
-			pst_config_store((uint8_t *)&route + directive->options[i].offset,
-					 directive->options[i].width,
-					 directive->options[i].preset);
+	preset_route(directive, &route);
 	if (!read_domains(build, directive, &route, to - 1) ||
 	    !read_servers(build, directive, &route, to + 1, &options) ||
 	    !read_pairs(build, directive, options, (uint8_t *)&route, &seen))
@@ -450,6 +461,38 @@ void pst_config_read_relay(struct pst_config_build *build,
 		return;
 	}
 	build->routes[build->route_count++] = route;
+}
+
+/* Where users log in: a route without domains. What they say to prove who they are goes there, so that it
+ * goes by TLS is the default. */
+void pst_config_read_submission(struct pst_config_build *build,
+				const struct pst_config_directive *directive)
+{
+	struct pst_route *route = &build->submission;
+	uint32_t options, seen = 0;
+
+	if (build->word_count < 2 || !pst_span_eq(build->words[1].text, PST_SPAN("to"))) {
+		pst_config_missing(build, directive, "`to` and the internal server are missing");
+		return;
+	}
+	if (route->server_count > 0) {
+		pst_config_error(build, &build->words[0].place,
+				 "`submission` was given before; name all its servers in one line");
+		return;
+	}
+	preset_route(directive, route);
+	route->pass = PST_RELAY_PASS_NONE;
+	route->security.tls = PST_RELAY_TLS_MUST;
+	if (!read_servers(build, directive, route, 2, &options) ||
+	    !read_pairs(build, directive, options, (uint8_t *)route, &seen))
+		return;
+	if (route->lmtp)
+		pst_config_error(build, &build->words[2].place, "nobody logs in by LMTP");
+	if (route->pass == PST_RELAY_PASS_PROXY)
+		pst_config_error(build, &build->words[options].place,
+				 "a login needs a connection that is kept: not `pass proxy`");
+	pst_config_check_security(build, route, &build->words[options],
+				  build->word_count - options);
 }
 
 /* --- trust, allow, deny, bare-newline ------------------------------------------------------ */

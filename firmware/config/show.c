@@ -223,13 +223,14 @@ void pst_config_show_listen(struct pst_config_printer *printer,
 {
 	const struct pst_proxy_conf *conf = &printer->config->proxy;
 
-	/* A line for each of: plain, proxy, tls, proxy tls. */
-	for (uint32_t kind = 0; kind < 4; kind++) {
-		bool hop = kind & 1, tls = kind & 2;
+	/* A line for each of: plain, proxy, tls, proxy tls, and the same for submission. */
+	for (uint32_t kind = 0; kind < 8; kind++) {
+		bool hop = kind & 1, tls = kind & 2, submission = kind & 4;
 		uint32_t count = 0;
 
 		for (uint32_t i = 0; i < conf->listener_count; i++) {
-			if (conf->listener_tls[i] != tls || conf->listener_hop[i] != hop)
+			if (conf->listener_tls[i] != tls || conf->listener_hop[i] != hop ||
+			    conf->listener_submission[i] != submission)
 				continue;
 			if (count++ == 0)
 				show_name(printer, directive);
@@ -239,9 +240,29 @@ void pst_config_show_listen(struct pst_config_printer *printer,
 			show_word(printer, PST_SPAN("proxy"));
 		if (tls && count)
 			show_word(printer, PST_SPAN("tls"));
+		if (submission && count)
+			show_word(printer, PST_SPAN("submission"));
 		if (count)
 			line_end(printer);
 	}
+}
+
+/* What stands behind a route's domains. */
+static void show_target(struct pst_config_printer *printer,
+			const struct pst_config_directive *directive, const struct pst_route *route)
+{
+	show_word(printer, PST_SPAN("to"));
+	for (uint32_t s = 0; s < route->server_count; s++)
+		show_endpoint(printer, &route->servers[s], route->lmtp ? "lmtp:" : "");
+	for (uint32_t o = 0; o < directive->option_count; o++) {
+		const struct pst_config_option *option = &directive->options[o];
+
+		if (!pst_config_is_text(option))
+			show_value(printer, option, route);
+		else if (has_text(option, route))
+			show_text(printer, option, route);
+	}
+	line_end(printer);
 }
 
 void pst_config_show_relay(struct pst_config_printer *printer,
@@ -255,19 +276,19 @@ void pst_config_show_relay(struct pst_config_printer *printer,
 		show_name(printer, directive);
 		for (uint32_t d = 0; d < route->domain_count; d++)
 			show_word(printer, route->domains[d]);
-		show_word(printer, PST_SPAN("to"));
-		for (uint32_t s = 0; s < route->server_count; s++)
-			show_endpoint(printer, &route->servers[s], route->lmtp ? "lmtp:" : "");
-		for (uint32_t o = 0; o < directive->option_count; o++) {
-			const struct pst_config_option *option = &directive->options[o];
-
-			if (!pst_config_is_text(option))
-				show_value(printer, option, route);
-			else if (has_text(option, route))
-				show_text(printer, option, route);
-		}
-		line_end(printer);
+		show_target(printer, directive, route);
 	}
+}
+
+void pst_config_show_submission(struct pst_config_printer *printer,
+				const struct pst_config_directive *directive)
+{
+	const struct pst_route *route = printer->config->proxy.relay.submission;
+
+	if (!route)
+		return;
+	show_name(printer, directive);
+	show_target(printer, directive, route);
 }
 
 /* As many lines as it takes to stay below the limit of words in one. */

@@ -194,7 +194,7 @@ const struct pst_config_directive pst_config_table[] = {
 	 "NAME [tap|packet] [address ADDRESS/BITS ...] [gateway ADDRESS] [dhcp] [slaac] "
 	 "[mac auto|XX:XX:XX:XX:XX:XX]",
 	 pst_config_read_interface, pst_config_show_interface, NULL, 0, false},
-	{"listen", "ADDRESS:PORT|INTERFACE:PORT ... [proxy] [tls]", pst_config_read_listen, pst_config_show_listen, NULL, 0,
+	{"listen", "ADDRESS:PORT|INTERFACE:PORT ... [proxy] [tls] [submission]", pst_config_read_listen, pst_config_show_listen, NULL, 0,
 	 false},
 	{"relay",
 	 "DOMAIN ... to ADDRESS:PORT ... [pass auto|xforward|none|proxy] [connections N] "
@@ -202,6 +202,11 @@ const struct pst_config_directive pst_config_table[] = {
 	 "[routing refuse|allow] [text own|pass] [via INTERFACE]",
 	 pst_config_read_relay, pst_config_show_relay, relay_options, PST_COUNT(relay_options),
 	 true},
+	{"submission",
+	 "to ADDRESS:PORT ... [pass auto|xforward|none] [connections N] [tls may|off|must] "
+	 "[verify NAME | pin sha256:HEX,...] [text own|pass] [via INTERFACE]",
+	 pst_config_read_submission, pst_config_show_submission, relay_options,
+	 PST_COUNT(relay_options), true},
 	{"tls",
 	 "auto | off | cert FILE [key FILE] ... | state FOLDER | handshakes NUMBER | ca FILE | "
 	 "require-from DOMAIN ...",

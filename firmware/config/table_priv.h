@@ -155,6 +155,10 @@ void pst_config_read_listen(struct pst_config_build *build,
 			    const struct pst_config_directive *directive);
 void pst_config_read_relay(struct pst_config_build *build,
 			   const struct pst_config_directive *directive);
+void pst_config_read_submission(struct pst_config_build *build,
+				const struct pst_config_directive *directive);
+void pst_config_show_submission(struct pst_config_printer *printer,
+				const struct pst_config_directive *directive);
 void pst_config_read_trust(struct pst_config_build *build,
 			   const struct pst_config_directive *directive);
 void pst_config_read_entry(struct pst_config_build *build,

@@ -401,6 +401,9 @@ void pst_config_finish_tls(struct pst_config_build *build)
 	if (build->listener_tls.file)
 		pst_config_error(build, &build->listener_tls,
 				 "TLS from the first byte is not possible with `tls off`");
+	if (build->listener_submission.file)
+		pst_config_error(build, &build->listener_submission,
+				 "with `tls off` nobody could log in: passwords are taken inside TLS only");
 	if (build->tls_domains.count)
 		pst_config_error(build, &build->tls_domains.first->place,
 				 "with `tls off` nobody could send mail from these domains");

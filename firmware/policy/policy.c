@@ -81,6 +81,8 @@ enum pst_reason pst_policy_recipient(const struct pst_policy_conf *conf,
 		return PST_REASON_other_route;
 	if (facts->rcpt_count >= conf->recipient_count_max)
 		return PST_REASON_too_many_recipients;
+	if (facts->set & PST_FACT_SUBMITTED)
+		return PST_REASON_none;
 	for (uint32_t i = 0; i < conf->entry_count; i++) {
 		const struct pst_policy_entry *entry = &conf->entries[i];
 

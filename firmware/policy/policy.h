@@ -44,7 +44,7 @@ struct pst_policy_rcpt {
 
 /* The recipient: what the client's and the sender's entries say is spoken here, too, so that the
  * log knows from whom to whom. Relaying comes first: no entry lifts it. An allow entry beats every
- * deny entry. */
+ * deny entry, and neither is asked about users who have logged in. */
 enum pst_reason pst_policy_recipient(const struct pst_policy_conf *conf,
 				     const struct pst_facts *facts,
 				     const struct pst_policy_rcpt *rcpt);

@@ -146,13 +146,14 @@ static int put_literal(struct pst_buf *out, const struct pst_addr *addr)
 /* RFC 3848; RFC 6531 section 4.3. */
 static const char *protocol_of(const struct pst_facts *facts)
 {
-	static const char *const keywords[3][2] = {
-		{" with SMTP id ", " with SMTPS id "},
-		{" with ESMTP id ", " with ESMTPS id "},
-		{" with UTF8SMTP id ", " with UTF8SMTPS id "},
+	static const char *const keywords[3][3] = {
+		{" with SMTP id ", " with SMTPS id ", " with ESMTPSA id "},
+		{" with ESMTP id ", " with ESMTPS id ", " with ESMTPSA id "},
+		{" with UTF8SMTP id ", " with UTF8SMTPS id ", " with UTF8SMTPSA id "},
 	};
+	uint32_t secured = facts->set & PST_FACT_SUBMITTED ? 2 : facts->tls_cipher.len > 0;
 
-	return keywords[facts->utf8 ? 2 : facts->esmtp][facts->tls_cipher.len > 0];
+	return keywords[facts->utf8 ? 2 : facts->esmtp][secured];
 }
 
 static int put_received(struct pst_buf *out, const struct pst_facts *facts,

@@ -36,7 +36,7 @@ static void on_settled(struct pst_knock_wait *wait)
 
 static void knock(struct pst_session *session)
 {
-	if (session->trusted)
+	if (session->trusted || session->submission)
 		return;
 	session->knock = pst_knock_new(&session->proxy->checks, session->conf,
 				       &session->link.conn.peer);
@@ -55,7 +55,7 @@ static void begin(struct pst_session *session)
 		pst_session_secure_first(session);
 		return;
 	}
-	if (session->trusted || session->conf->early_ms == 0 ||
+	if (session->trusted || session->submission || session->conf->early_ms == 0 ||
 	    pst_tally_count(&proxy->patient, &session->link.conn.peer, now_of(session)) > 0) {
 		greet(session);
 		return;

@@ -198,6 +198,8 @@ static struct pst_net_conn *on_accept(struct pst_net_listener *net, const struct
 	pst_session_init(session, proxy, proxy->conf, client, trusted);
 	session->hop_first = listener->hop_first;
 	session->tls_first = listener->tls_first;
+	session->submission = listener->submission;
+	session->core.submission = listener->submission;
 	look_at_load(proxy);
 	return &session->link.conn;
 }
@@ -279,6 +281,7 @@ static int open_listener(struct pst_proxy *proxy, const struct pst_proxy_conf *c
 		.asked = *asked,
 		.hop_first = conf->listener_hop[index],
 		.tls_first = conf->listener_tls[index],
+		.submission = conf->listener_submission[index],
 	};
 	ret = proxy->env.net->ops->listen(proxy->env.net, &free_one->net);
 	free_one->open = ret == 0;
@@ -445,6 +448,7 @@ int pst_proxy_reload(struct pst_proxy *proxy, struct pst_proxy_conf *conf, struc
 
 		listener->hop_first = conf->listener_hop[i];
 		listener->tls_first = conf->listener_tls[i];
+		listener->submission = conf->listener_submission[i];
 	}
 	pst_hold_limit(&proxy->hold, conf->hold_pool_bytes);
 	pst_relay_probe(proxy->relay, &conf->relay);

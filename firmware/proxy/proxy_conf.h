@@ -28,6 +28,7 @@ struct pst_proxy_conf {
 	struct pst_addr listeners[PST_LISTENERS_MAX];
 	bool listener_tls[PST_LISTENERS_MAX]; /* TLS from the first byte */
 	bool listener_hop[PST_LISTENERS_MAX]; /* a PROXY header comes first */
+	bool listener_submission[PST_LISTENERS_MAX]; /* for who logs in to relay.submission */
 	uint32_t listener_count;
 	struct pst_tls_context *tls; /* our certificates; NULL: STARTTLS is not offered */
 	bool tls_room; /* memory for TLS with clients is set aside, even while `tls` is NULL */

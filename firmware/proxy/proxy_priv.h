@@ -16,6 +16,7 @@ struct pst_proxy_listener {
 	bool open;
 	bool hop_first;
 	bool tls_first;
+	bool submission;
 };
 
 struct pst_proxy {

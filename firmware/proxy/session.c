@@ -126,6 +126,7 @@ void pst_session_close(struct pst_session *session, bool reset)
 	if (session->txn)
 		pst_txn_leave(session->txn, 0);
 	session->txn = NULL;
+	pst_session_auth_end(session);
 	pst_knock_forget(&session->knock_wait);
 	pst_knock_unref(session->knock);
 	session->knock = NULL;
@@ -276,7 +277,8 @@ void pst_session_step(struct pst_session *session)
 		pst_session_handle(session, &event);
 		if (session->phase == PST_SESSION_DEAD || session->wait == PST_WAIT_TLS)
 			return; /* nothing of the input is there any more */
-		pst_buf_consume(&link->in, used);
+		if (event.kind != PST_SMTP_EV_AUTH)
+			pst_buf_consume(&link->in, used);
 		drained = event.kind == PST_SMTP_EV_NONE;
 		if (drained)
 			break;
@@ -360,7 +362,10 @@ static void on_due(struct pst_timer *timer)
 		pst_session_say_and_hang_up(session, slow ? PST_REASON_slow : PST_REASON_idle);
 		break;
 	case PST_WAIT_ANSWER:
-		answer_late(session);
+		if (session->txn)
+			answer_late(session);
+		else
+			pst_session_auth_late(session);
 		break;
 	case PST_WAIT_ROOM:
 		pst_session_say_and_hang_up(session, PST_REASON_slow);

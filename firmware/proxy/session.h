@@ -13,6 +13,7 @@
 #include "link/link.h"
 #include "proxy/conduct.h"
 #include "proxy/txn.h"
+#include "relay/private.h"
 
 #define PST_HELO_MAX 255
 
@@ -60,9 +61,12 @@ struct pst_session {
 	bool trusted;
 	bool hop_first;  /* the listener's: a PROXY header comes first */
 	bool tls_first;  /* likewise, TLS before the greeting */
+	bool submission; /* likewise, for users who log in; no sender checks */
 	bool waits_on; /* longer than usual for the greeting: its address looks bad */
 	bool securing;  /* one of proxy->handshake_count */
 	struct pst_conduct conduct;
+	struct pst_relay_private private; /* of a submission session */
+	uint32_t auth_len; /* of what stands in front of the input and goes to it */
 	uint8_t helo_len;
 	uint8_t helo[PST_HELO_MAX];
 };

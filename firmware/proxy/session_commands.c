@@ -130,6 +130,15 @@ static uint32_t carried(uint32_t inside)
 	return set & PST_SMTP_CAP_8BITMIME ? set : set & ~(uint32_t)PST_SMTP_CAP_SMTPUTF8;
 }
 
+static struct pst_smtp_caps offered_inside(const struct pst_session *session)
+{
+	const struct pst_relay *relay = session->proxy->relay;
+	const struct pst_relay_conf *conf = &session->conf->relay;
+
+	return session->submission ? pst_relay_route_offers(relay, conf->submission)
+				   : pst_relay_offers(relay, conf);
+}
+
 static void on_helo(struct pst_session *session, const struct pst_smtp_event *event)
 {
 	struct pst_smtp_caps inside, caps;
@@ -138,7 +147,7 @@ static void on_helo(struct pst_session *session, const struct pst_smtp_event *ev
 	pst_session_drop_txn(session);
 	session->helo_len = (uint8_t)PST_MIN(event->name.len, PST_HELO_MAX);
 	memcpy(session->helo, event->name.at, session->helo_len);
-	inside = pst_relay_offers(session->proxy->relay, &session->conf->relay);
+	inside = offered_inside(session);
 	caps = (struct pst_smtp_caps){
 		.set = PST_SMTP_CAP_PIPELINING | PST_SMTP_CAP_ENHANCEDSTATUSCODES |
 		       PST_SMTP_CAP_SIZE | PST_SMTP_CAP_LIMITS | PST_SMTP_CAP_CHUNKING |
@@ -146,11 +155,14 @@ static void on_helo(struct pst_session *session, const struct pst_smtp_event *ev
 		       (session->link.mode == PST_LINK_SECURE
 				? inside.set & PST_SMTP_CAP_REQUIRETLS
 				: 0) |
+		       (session->submission && session->link.mode == PST_LINK_SECURE
+				? PST_SMTP_CAP_AUTH
+				: 0) |
 		       (pst_session_offers_tls(session) ? PST_SMTP_CAP_STARTTLS : 0),
 		.size_bytes = size_offered(session, &inside),
 		.rcpt_count_max = session->conf->policy.recipient_count_max,
 		/* Recipients of two routes cannot share a transaction: who goes by domain never tries. */
-		.rcpt_domain_count_max = session->conf->relay.route_count > 1 ? 1 : 0,
+		.rcpt_domain_count_max = !session->submission && session->conf->relay.route_count > 1 ? 1 : 0,
 	};
 	session->core.offered = caps.set;
 	session->core.size_bytes_max = caps.size_bytes;
@@ -200,6 +212,11 @@ static bool needs_tls(const struct pst_session *session, const struct pst_smtp_p
 	return false;
 }
 
+static bool is_watched(const struct pst_session *session)
+{
+	return !session->trusted && !session->submission;
+}
+
 static void tell_conduct(struct pst_session *session)
 {
 	if (pst_session_tls_fails_often(session))
@@ -217,11 +234,17 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 		.helo = {session->helo, session->helo_len},
 		.esmtp = session->core.esmtp,
 		.error_count = session->error_count,
-		.set = session->trusted ? PST_FACT_TRUSTED : 0U,
+		.set = (session->trusted ? PST_FACT_TRUSTED : 0U) |
+		       (session->submission ? PST_FACT_SUBMITTED : 0U),
 	};
 	struct pst_smtp_reply reply = ok;
 
-	if (needs_tls(session, &event->path)) {
+	if (session->submission && !pst_relay_private_is_open(&session->private)) {
+		pst_smtp_server_answer(&session->core, 421);
+		pst_session_say_and_hang_up(session, PST_REASON_login_lost);
+		return;
+	}
+	if (!session->submission && needs_tls(session, &event->path)) {
 		/* That we have none just now is not the sender's fault. */
 		reply = pst_txn_reply_of(session->conf->tls ? PST_REASON_tls_required
 					 : PST_REASON_tls_busy);
@@ -235,8 +258,10 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 	if (session->txn) {
 		session->txn_count++;
 		name_txn(session, session->txn);
-		if (!session->trusted)
+		if (is_watched(session))
 			tell_conduct(session);
+		if (session->submission)
+			session->txn->tx.private = &session->private;
 		session->txn->bytes_max = session->core.size_bytes_max
 						  ? session->core.size_bytes_max
 						  : session->conf->policy.message_bytes_max;
@@ -268,7 +293,7 @@ static void on_rcpt(struct pst_session *session, const struct pst_smtp_event *ev
 	}
 	pst_session_set_wait(session, PST_WAIT_ANSWER);
 	session->txn->by_memory =
-		!session->trusted &&
+		is_watched(session) &&
 		(session->error_count >= session->conf->policy.error_soft_count ||
 		 pst_proxy_presses(session->proxy, session));
 	pst_txn_recipient(session->txn, event);
@@ -342,7 +367,7 @@ static void log_not_smtp(const struct pst_session *session, struct pst_span line
 
 void pst_session_handle(struct pst_session *session, const struct pst_smtp_event *event)
 {
-	if (!session->trusted && event->line.len > 0)
+	if (is_watched(session) && event->line.len > 0)
 		pst_conduct_command(&session->conduct, event,
 				    session->link.mode == PST_LINK_SECURE, session->txn);
 	switch (event->kind) {
@@ -389,6 +414,9 @@ void pst_session_handle(struct pst_session *session, const struct pst_smtp_event
 		break;
 	case PST_SMTP_EV_END:
 		on_end(session);
+		break;
+	case PST_SMTP_EV_AUTH:
+		pst_session_auth(session, event);
 		break;
 	case PST_SMTP_EV_STARTTLS:
 		pst_session_starttls(session);

@@ -2,7 +2,7 @@
  *
  * Layer: proxy. session.c: its time, its replies, its turn and its end. opening.c: what stands before
  * the greeting. session_commands.c: what comes of a command. session_tls.c: TLS of the client's
- * connection.
+ * connection. session_auth.c: its login, on a submission listener.
  */
 #ifndef PST_PROXY_SESSION_PRIV_H
 #define PST_PROXY_SESSION_PRIV_H
@@ -54,6 +54,13 @@ void pst_session_secured(struct pst_link *link, int result);
 void pst_session_tls_failed(struct pst_session *session);
 /* It counts among those under way no longer. */
 void pst_session_end_securing(struct pst_session *session);
+
+/* session_auth.c */
+/* A line of a login came. It is not consumed with the others: whoever sends it on does that. */
+void pst_session_auth(struct pst_session *session, const struct pst_smtp_event *event);
+/* The internal server has not answered in our time. */
+void pst_session_auth_late(struct pst_session *session);
+void pst_session_auth_end(struct pst_session *session);
 
 /* opening.c */
 #define PST_SESSION_HOP_MS 3000 /* for the PROXY header */

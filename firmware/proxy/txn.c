@@ -267,7 +267,7 @@ static bool write_trace(struct pst_txn *txn)
 		.rcpt = txn->facts.rcpt_count == 1 ? txn->tx.accepted->mailbox : PST_SPAN_NONE,
 		.id = txn->id,
 		.wall_ms = txn->txns->env->loop->wall_ms,
-		.judged = policy->mode != PST_MODE_OBSERVE &&
+		.judged = !(txn->facts.set & PST_FACT_SUBMITTED) && policy->mode != PST_MODE_OBSERVE &&
 			  (txn->checked || txn->conf->rules || txn->facts.hits.count > 0),
 		.results = txn->checked && policy->mode != PST_MODE_OBSERVE ? &txn->results : NULL,
 		.spam = txn->verdict.action == PST_ACTION_TAG ||
@@ -358,7 +358,7 @@ static bool has_room(const struct pst_txn *txn)
 static void look_at_header(struct pst_txn *txn)
 {
 	pst_headers_look(&txn->message, &txn->facts, txn->conf->hostname);
-	if (txn->txns->ledger->entry_count == 0 || txn->message.header_unseen)
+	if (txn->facts.set & PST_FACT_SUBMITTED || txn->txns->ledger->entry_count == 0 || txn->message.header_unseen)
 		return;
 	pst_hasher_init(&txn->content, &txn->txns->ledger->key);
 	if (!pst_headers_identify(&txn->message, &txn->content))

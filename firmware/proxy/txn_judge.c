@@ -356,6 +356,8 @@ enum pst_reason pst_txn_judge_sender(struct pst_txn *txn)
 		return PST_REASON_checks_failed;
 	if (txn->facts.set & PST_FACT_SPF_TROUBLE)
 		return PST_REASON_checks_failed;
+	if (txn->facts.set & PST_FACT_SUBMITTED)
+		return PST_REASON_none;
 	add_facts(txn);
 	txn->verdict = pst_policy_verdict(&txn->conf->policy, &txn->facts);
 	/* Milder verdicts wait for the message: what it says of itself may speak for it. */
@@ -461,6 +463,10 @@ static void ask_rules(struct pst_txn *txn)
 
 void pst_txn_judge(struct pst_txn *txn)
 {
+	if (txn->facts.set & PST_FACT_SUBMITTED) {
+		conclude(txn);
+		return;
+	}
 	if (ask_about_hop(txn))
 		return;
 	add_facts(txn);

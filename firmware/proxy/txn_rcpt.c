@@ -27,7 +27,9 @@ static const struct pst_route *ask_about(struct pst_txn *txn, const struct pst_s
 
 	/* The core lets no bare local part pass but postmaster. */
 	txn->asked_bare = path->flags & PST_SMTP_PATH_BARE;
-	if (txn->asked_bare)
+	if (txn->facts.set & PST_FACT_SUBMITTED)
+		route = conf->submission;
+	else if (txn->asked_bare)
 		route = conf->route_count > 0 ? &conf->routes[0] : NULL;
 	else
 		route = pst_relay_route(conf, path->domain);
@@ -36,7 +38,7 @@ static const struct pst_route *ask_about(struct pst_txn *txn, const struct pst_s
 		.domain = path->domain,
 		.has_route = route != NULL,
 		.routes_onward = pst_smtp_local_routes(path),
-		.routing_allowed = route && route->routing_allow,
+		.routing_allowed = route && (route->routing_allow || route == conf->submission),
 		.same_route = !txn->route || txn->route == route,
 	};
 	return route;
@@ -46,7 +48,7 @@ static bool is_exempt(const struct pst_txn *txn)
 {
 	static const struct pst_span postmaster = PST_SPAN("postmaster@");
 
-	return txn->asked_bare || pst_span_starts_nocase(txn->asked.mailbox, postmaster) ||
+	return txn->facts.set & PST_FACT_SUBMITTED || txn->asked_bare || pst_span_starts_nocase(txn->asked.mailbox, postmaster) ||
 	       pst_policy_allows(&txn->conf->policy, &txn->facts, txn->asked.mailbox);
 }
 
@@ -169,7 +171,8 @@ void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt)
 		reason = PST_REASON_none;
 	if (reason == PST_REASON_none && txn->relay_dead)
 		reason = PST_REASON_relay_failed;
-	if (reason == PST_REASON_none && pst_txn_refused_before(txn, rcpt->path.mailbox))
+	if (reason == PST_REASON_none && !(txn->facts.set & PST_FACT_SUBMITTED) &&
+	    pst_txn_refused_before(txn, rcpt->path.mailbox))
 		reason = PST_REASON_refused_before;
 	if (reason == PST_REASON_none && is_known_as_bad(txn, rcpt->path.mailbox))
 		reason = PST_REASON_unknown_recipient;

@@ -194,6 +194,8 @@ void pst_txn_record(struct pst_txn *txn, bool final_lost)
 		pst_log_span(log, "tls", txn->facts.tls_version);
 		pst_log_span(log, "cipher", txn->facts.tls_cipher);
 	}
+	if (txn->facts.set & PST_FACT_SUBMITTED)
+		pst_log_text(log, "auth", "yes");
 	log_sender(txn, log);
 	log_recipients(txn, log);
 	pst_log_u64(log, "size", txn->facts.size_bytes);

@@ -26,6 +26,8 @@ uint32_t pst_relay_connection_max(const struct pst_relay_conf *conf, uint32_t se
 
 	for (uint32_t i = 0; i < conf->route_count; i++)
 		count += (uint64_t)conf->routes[i].connection_max * conf->routes[i].server_count;
+	if (conf->submission)
+		count += conf->submission->connection_max;
 	/* Twice the sessions: a reply may be awaited that its client did not wait for. */
 	return (uint32_t)PST_MIN(count, 2 * (uint64_t)session_count_max + 8);
 }
@@ -134,6 +136,22 @@ static void probe_server(struct pst_relay *relay, struct pst_relay_server *serve
 		(void)pst_relay_conn_open(relay, server);
 }
 
+/*  ret true: one of its servers was never seen */
+static bool probe_route(struct pst_relay *relay, const struct pst_route *route)
+{
+	bool unseen = false;
+
+	for (uint32_t i = 0; i < route->server_count; i++) {
+		struct pst_relay_server *server = pst_relay_server_get(relay, route, i);
+
+		if (!server)
+			continue;
+		unseen |= !server->seen;
+		probe_server(relay, server);
+	}
+	return unseen;
+}
+
 void pst_relay_probe(struct pst_relay *relay, const struct pst_relay_conf *conf)
 {
 	bool unseen = false;
@@ -141,17 +159,10 @@ void pst_relay_probe(struct pst_relay *relay, const struct pst_relay_conf *conf)
 	relay->conf = conf;
 	if (relay->quiesced)
 		return;
-	for (uint32_t i = 0; i < conf->route_count; i++) {
-		for (uint32_t k = 0; k < conf->routes[i].server_count; k++) {
-			struct pst_relay_server *server =
-				pst_relay_server_get(relay, &conf->routes[i], k);
-
-			if (!server)
-				continue;
-			unseen |= !server->seen;
-			probe_server(relay, server);
-		}
-	}
+	for (uint32_t i = 0; i < conf->route_count; i++)
+		unseen |= probe_route(relay, &conf->routes[i]);
+	if (conf->submission)
+		unseen |= probe_route(relay, conf->submission);
 	pst_timer_set(relay->env.loop, &relay->probe_timer,
 		      relay->env.loop->now_ms +
 			      (unseen ? PST_RELAY_REPROBE_MS : PST_RELAY_PROBE_MS));
@@ -227,6 +238,16 @@ struct pst_smtp_caps pst_relay_offers(const struct pst_relay *relay,
 	for (uint32_t i = 0; i < conf->route_count; i++)
 		if (!route_offers(relay, &conf->routes[i], &caps))
 			caps.set = 0;
+	return caps;
+}
+
+struct pst_smtp_caps pst_relay_route_offers(const struct pst_relay *relay,
+					    const struct pst_route *route)
+{
+	struct pst_smtp_caps caps = {.set = UINT32_MAX};
+
+	if (!route_offers(relay, route, &caps))
+		caps.set = 0;
 	return caps;
 }
 

@@ -25,6 +25,7 @@
 struct pst_relay;
 struct pst_relay_conn;
 struct pst_relay_server;
+struct pst_relay_private;
 
 enum pst_relay_event_kind {
 	PST_RELAY_RCPT,     /* the recipient's answer: code 2xx, 4xx, 5xx */
@@ -62,6 +63,7 @@ struct pst_relay_tx {
 	const struct pst_route *route;
 	struct pst_smtp_identity identity;
 	struct pst_smtp_mail mail;
+	struct pst_relay_private *private; /* go by this connection; NULL: by one of the pool */
 	bool body_kept; /* the whole body can be written once more */
 	struct pst_relay_rcpt *accepted; /* appended to by the owner when a recipient was taken */
 
@@ -125,6 +127,10 @@ bool pst_relay_is_opening(const struct pst_relay *relay);
  * of which no server was ever seen makes the set empty. */
 struct pst_smtp_caps pst_relay_offers(const struct pst_relay *relay,
 				      const struct pst_relay_conf *conf);
+
+/* The same for one route. */
+struct pst_smtp_caps pst_relay_route_offers(const struct pst_relay *relay,
+					    const struct pst_route *route);
 
 /* How a server of this route is judged in a handshake; borrows the security. */
 struct pst_tls_peer pst_relay_tls_peer(const struct pst_relay_security *security);

@@ -64,6 +64,7 @@ struct pst_route {
 struct pst_relay_conf {
 	const struct pst_route *routes;
 	uint32_t route_count;
+	const struct pst_route *submission; /* for who logs in, without domains; NULL: nobody can */
 	struct pst_span hostname; /* for EHLO */
 	struct pst_tls_context *tls; /* the client context; NULL: no TLS inside */
 	bool tls_room; /* memory for it is set aside, even while `tls` is NULL */

@@ -33,6 +33,8 @@ static void conn_close(struct pst_relay_conn *conn, bool reset)
 	pst_timer_cancel(conn->relay->env.loop, &conn->timer);
 	pst_loop_forget(&conn->task);
 	pst_link_close(&conn->link, reset);
+	pst_relay_private_forget(conn, "the connection was closed");
+	server->private_count -= conn->owned;
 	conn->state = PST_CONN_DEAD;
 	conn->tx = NULL;
 	pst_list_append(&conn->relay->dead, &conn->node);
@@ -45,7 +47,7 @@ static bool worn_out(const struct pst_relay_conn *conn)
 {
 	const struct pst_relay_conf *conf = conn->relay->conf;
 
-	return conn->relay->quiesced || conn->leaving || conn->server->hop ||
+	return conn->relay->quiesced || conn->leaving || conn->owned || conn->server->hop ||
 	       conn->refusal_count >= conf->refusal_count_max ||
 	       conn->message_count >= conf->message_count_max ||
 	       conn->relay->env.loop->now_ms - conn->born_ms >= conf->life_ms;
@@ -54,6 +56,13 @@ static bool worn_out(const struct pst_relay_conn *conn)
 static void conn_idle(struct pst_relay_conn *conn)
 {
 	conn->tx = NULL;
+	if (conn->private && !conn->leaving) {
+		conn->state = PST_CONN_OWNED;
+		if (conn->private->waiting)
+			pst_loop_resume(conn->relay->env.loop, &conn->private->waiting->task);
+		pst_relay_conn_arm(conn);
+		return;
+	}
 	if (worn_out(conn)) {
 		pst_relay_conn_quit(conn);
 		return;
@@ -78,6 +87,7 @@ static void conn_fail(struct pst_relay_conn *conn, const char *reason)
 		pst_count(conn->relay->env.counters, PST_COUNTER_relay_failures);
 		log_conn(conn, PST_LOG_WARNING, "relay_failed", reason);
 	}
+	pst_relay_private_forget(conn, reason);
 	conn_close(conn, false);
 	if (tx)
 		pst_relay_tx_lost(tx, reason);
@@ -99,6 +109,7 @@ void pst_relay_conn_quit(struct pst_relay_conn *conn)
 
 	conn->tx = NULL;
 	pst_list_remove(&conn->node);
+	pst_relay_private_forget(conn, "the connection was closed");
 	if (!out || pst_smtp_client_quit(&conn->core, out) < 0) {
 		conn_close(conn, false);
 		return;
@@ -123,6 +134,9 @@ void pst_relay_conn_arm(struct pst_relay_conn *conn)
 	case PST_CONN_IDLE:
 		wait_ms = conf->idle_ms;
 		break;
+	case PST_CONN_OWNED: /* its client's patience is the session's affair */
+		wait_ms = PST_RELAY_OWNED_MS;
+		break;
 	case PST_CONN_QUITTING:
 		wait_ms = PST_RELAY_QUIT_MS;
 		break;
@@ -134,6 +148,7 @@ void pst_relay_conn_arm(struct pst_relay_conn *conn)
 		else
 			wait_ms = conn->tx->conf->command_ms;
 		break;
+	case PST_CONN_AUTH:
 	case PST_CONN_CLEARING:
 	case PST_CONN_DEAD:
 		break;
@@ -147,6 +162,7 @@ static void on_due(struct pst_timer *timer)
 
 	switch ((enum pst_relay_conn_state)conn->state) {
 	case PST_CONN_IDLE:
+	case PST_CONN_OWNED:
 		pst_relay_conn_quit(conn);
 		break;
 	case PST_CONN_QUITTING:
@@ -165,6 +181,7 @@ static void on_due(struct pst_timer *timer)
 	case PST_CONN_CONNECTING:
 	case PST_CONN_GREETING:
 	case PST_CONN_HELLO:
+	case PST_CONN_AUTH:
 	case PST_CONN_CLEARING:
 		conn_fail(conn, "no reply in time");
 		break;
@@ -204,6 +221,11 @@ static void opened(struct pst_relay_conn *conn)
 	server->seen_ms = conn->relay->env.loop->now_ms;
 	server->down_until_ms = 0;
 	conn->opened = true;
+	if (conn->private) {
+		conn->state = PST_CONN_OWNED;
+		pst_relay_private_step(conn);
+		return;
+	}
 	if (conn->tx)
 		pst_relay_conn_take(conn, conn->tx);
 	else
@@ -403,8 +425,17 @@ static void on_reply(struct pst_relay_conn *conn, const struct pst_smtp_client_e
 		conn->heard = true;
 		pst_relay_tx_reply(conn->tx, reply);
 		break;
+	case PST_CONN_AUTH:
+		if (reply->code == 421)
+			conn_fail(conn, "said 421");
+		else
+			pst_relay_private_reply(conn, reply);
+		break;
 	case PST_CONN_CLEARING:
 		on_clearing_reply(conn, reply);
+		break;
+	case PST_CONN_OWNED:
+		conn_fail(conn, "said 421");
 		break;
 	case PST_CONN_IDLE:
 	case PST_CONN_QUITTING:
@@ -468,6 +499,8 @@ static void on_room(struct pst_link *link)
 
 		pst_relay_conn_arm(conn);
 		conn->tx->on_event(conn->tx, &event);
+	} else if (conn->state == PST_CONN_AUTH) {
+		pst_relay_private_step(conn);
 	} else if (conn->state == PST_CONN_BUSY) {
 		pst_relay_tx_step(conn->tx);
 	}

@@ -1,11 +1,13 @@
 /* relay/relay_priv.h - what the files of this folder share
  *
  * Layer: relay. relay.c: servers, pool, probes. relay_conn.c: one connection from connect to QUIT.
- * relay_tx.c: one transaction over one or several connections.
+ * relay_tx.c: one transaction over one or several connections. private.c: a connection that is one
+ * client's alone.
  */
 #ifndef PST_RELAY_RELAY_PRIV_H
 #define PST_RELAY_RELAY_PRIV_H
 
+#include "relay/private.h"
 #include "relay/relay.h"
 
 #define PST_RELAY_DOWN_MS 10000    /* a server that failed is tried last for so long */
@@ -14,6 +16,7 @@
 #define PST_RELAY_LEND_MS 1000     /* a transaction quiet for so long may lose its connection */
 #define PST_RELAY_WAIT_MS 250      /* between looks for such a transaction */
 #define PST_RELAY_QUIT_MS 5000
+#define PST_RELAY_OWNED_MS 86400000
 #define PST_RELAY_PLAIN_MS 3600000 /* a server whose TLS failed is spoken to without for so long */
 
 enum pst_relay_conn_state {
@@ -24,6 +27,8 @@ enum pst_relay_conn_state {
 	PST_CONN_HANDSHAKE,
 	PST_CONN_IDLE,     /* in the server's idle list */
 	PST_CONN_BUSY,     /* works for a tx */
+	PST_CONN_OWNED,    /* one client's, and nothing is due */
+	PST_CONN_AUTH,     /* the same, and the answer to a line of its login is due */
 	PST_CONN_CLEARING, /* RSET is due, or will be sent when it may; the tx is gone */
 	PST_CONN_QUITTING,
 	PST_CONN_DEAD,     /* closed, reaped at the end of the turn */
@@ -64,6 +69,7 @@ struct pst_relay_server {
 	uint64_t seen_ms;
 	uint64_t down_until_ms;
 	uint32_t conn_count;
+	uint32_t private_count;    /* of those, owned ones */
 	bool lmtp;
 	bool hop; /* it expects a PROXY header */
 	bool seen;
@@ -76,6 +82,7 @@ struct pst_relay_conn {
 	struct pst_relay *relay;
 	struct pst_relay_server *server;
 	struct pst_relay_tx *tx;
+	struct pst_relay_private *private; /* whose it is; NULL: anybody's, or its owner has gone */
 	struct pst_node node;     /* idle list, or the list of the dead */
 	struct pst_node all_node; /* every connection that is not dead */
 	struct pst_timer timer;
@@ -88,6 +95,7 @@ struct pst_relay_conn {
 	bool heard;             /* a reply has come since the tx took it */
 	bool leaving;           /* the server said 421 to a dot: not for another transaction */
 	bool secure;            /* by TLS */
+	bool owned;             /* never for another client than the one it was opened for */
 	bool opened;            /* greeted, and secured where that was wanted */
 };
 
@@ -129,6 +137,13 @@ void pst_relay_conn_arm(struct pst_relay_conn *conn);
 /* The buffer for one more command of at most PST_RELAY_COMMAND_MAX bytes, or NULL: wait for room. */
 #define PST_RELAY_COMMAND_MAX 1200
 struct pst_buf *pst_relay_conn_out(struct pst_relay_conn *conn) PST_MUST_CHECK;
+
+/* private.c */
+/* Say what is to be said, as far as the connection is open and takes it. */
+void pst_relay_private_step(struct pst_relay_conn *conn);
+void pst_relay_private_reply(struct pst_relay_conn *conn, const struct pst_smtp_client_event *reply);
+/* The connection is lost, or of no use: its owner is told. */
+void pst_relay_private_forget(struct pst_relay_conn *conn, const char *reason);
 
 /* relay_tx.c */
 /* Take the next command of the tx to its connection, as far as replies and pipelining allow. */

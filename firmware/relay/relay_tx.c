@@ -115,7 +115,8 @@ static bool wants_xclient(const struct pst_relay_tx *tx)
 {
 	const struct pst_smtp_caps *caps = &tx->conn->core.caps;
 
-	return tx->route->pass == PST_RELAY_PASS_AUTO &&
+	/* Behind XCLIENT a login would be forgotten. */
+	return tx->route->pass == PST_RELAY_PASS_AUTO && !tx->private &&
 	       tx->identity.client.family != PST_FAMILY_NONE &&
 	       (caps->set & PST_SMTP_CAP_XCLIENT) && (caps->xclient & PST_SMTP_XFORWARD_ADDR);
 }
@@ -164,7 +165,8 @@ static void become_quiet(struct pst_relay_tx *tx)
 {
 	tx->phase = PST_TX_QUIET;
 	tx->since_ms = tx->relay->env.loop->now_ms;
-	pst_list_append(&tx->conn->server->quiet, &tx->node);
+	if (!tx->private) /* a login cannot be lent */
+		pst_list_append(&tx->conn->server->quiet, &tx->node);
 	pst_relay_conn_arm(tx->conn);
 }
 
@@ -415,6 +417,7 @@ void pst_relay_tx_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_ev
 	case PST_SMTP_CMD_GREETING:
 	case PST_SMTP_CMD_HELO:
 	case PST_SMTP_CMD_STARTTLS:
+	case PST_SMTP_CMD_AUTH:
 	case PST_SMTP_CMD_QUIT:
 	case PST_SMTP_CMD_COUNT:
 		break;
@@ -430,7 +433,8 @@ void pst_relay_tx_lost(struct pst_relay_tx *tx, const char *reason)
 
 	pst_list_remove(&tx->node);
 	tx->conn = NULL;
-	if (tx->phase == PST_TX_FINAL || (tx->phase == PST_TX_BODY && !tx->body_kept)) {
+	if (tx->phase == PST_TX_FINAL || (tx->phase == PST_TX_BODY && !tx->body_kept) ||
+	    (tx->private && tx->phase != PST_TX_DONE && tx->phase != PST_TX_FAILED)) {
 		tx_fail(tx, reason);
 		return;
 	}
@@ -541,10 +545,30 @@ static bool must_queue(struct pst_relay_server *server, const struct pst_relay_t
 	return true;
 }
 
+/* The one connection that will do: now, or when the transaction before has been cleared away. */
+static void acquire_private(struct pst_relay_tx *tx)
+{
+	struct pst_relay_conn *conn = tx->private->conn;
+
+	tx->private->waiting = NULL;
+	if (!conn) {
+		tx_fail(tx, "the connection that was logged in is gone");
+	} else if (conn->state == PST_CONN_OWNED) {
+		pst_relay_conn_take(conn, tx);
+	} else {
+		tx->phase = PST_TX_WAITING;
+		tx->private->waiting = tx;
+	}
+}
+
 void pst_relay_tx_acquire(struct pst_relay_tx *tx)
 {
 	int index;
 
+	if (tx->private) {
+		acquire_private(tx);
+		return;
+	}
 	while ((index = next_server(tx)) >= 0) {
 		struct pst_relay_server *server =
 			pst_relay_server_get(tx->relay, tx->route, (uint32_t)index);
@@ -601,14 +625,14 @@ void pst_relay_tx_noop(struct pst_relay_tx *tx)
 	struct pst_buf *out = pst_relay_conn_out(conn);
 
 	pst_list_remove(&tx->node);
-	if (tx->noop_count >= tx->conf->noop_count_max || !out ||
+	if ((tx->noop_count >= tx->conf->noop_count_max && !tx->private) || !out ||
 	    pst_smtp_client_noop(&conn->core, out) < 0) {
 		tx->phase = PST_TX_PARKED;
 		tx->conn = NULL;
 		pst_relay_conn_leave(conn, false);
 		return;
 	}
-	tx->noop_count++;
+	tx->noop_count = (uint8_t)PST_MIN(tx->noop_count + 1, UINT8_MAX);
 	tx->phase = PST_TX_ENVELOPE;
 	pst_relay_conn_arm(conn);
 }
@@ -745,6 +769,8 @@ void pst_relay_end(struct pst_relay_tx *tx)
 		return;
 	leave_waiting(tx);
 	pst_loop_forget(&tx->task);
+	if (tx->private && tx->private->waiting == tx)
+		tx->private->waiting = NULL;
 	tx->conn = NULL;
 	tx->relay = NULL;
 	if (!conn)

@@ -13,6 +13,7 @@ static const struct pst_smtp_reply
 	BAD_SENDER = PST_SMTP_REPLY(501, 5, 1, 7, "bad sender address"),
 	BAD_RECIPIENT = PST_SMTP_REPLY(501, 5, 1, 3, "bad recipient address"),
 	NON_ASCII = PST_SMTP_REPLY(553, 5, 6, 7, "SMTPUTF8 is needed for this address"),
+	AUTH_FIRST = PST_SMTP_REPLY(530, 5, 7, 0, "authentication required"),
 	BAD_PARAMETER = PST_SMTP_REPLY(501, 5, 5, 4, "bad parameter"),
 	UNKNOWN_PARAMETER = PST_SMTP_REPLY(555, 5, 5, 4, "parameter not offered"),
 	TLS_FIRST = PST_SMTP_REPLY(530, 5, 7, 10, "REQUIRETLS is for messages that come by TLS"),
@@ -236,6 +237,8 @@ const struct pst_smtp_reply *pst_smtp_check_mail(struct pst_smtp_server *core, s
 	const struct pst_smtp_reply *refusal =
 		check_path(&args, PST_SPAN("FROM:"), &WANTS_FROM, &BAD_SENDER, &event->path);
 
+	if (core->submission && !core->authenticated)
+		return &AUTH_FIRST;
 	if (refusal)
 		return refusal;
 	if (event->path.flags & PST_SMTP_PATH_BARE)

@@ -1,7 +1,7 @@
 /* smtp/caps.c - EHLO keywords, read and written */
 #include "smtp/caps.h"
 
-enum { VALUE_NONE, VALUE_SIZE, VALUE_WORDS, VALUE_LIMITS, VALUE_XFORWARD, VALUE_XCLIENT };
+enum { VALUE_NONE, VALUE_SIZE, VALUE_AUTH, VALUE_LIMITS, VALUE_XFORWARD, VALUE_XCLIENT };
 
 static const struct {
 	struct pst_span name;
@@ -20,7 +20,7 @@ static const struct {
 	{PST_SPAN("XFORWARD"), PST_SMTP_CAP_XFORWARD, VALUE_XFORWARD},
 	{PST_SPAN("XCLIENT"), PST_SMTP_CAP_XCLIENT, VALUE_XCLIENT},
 	{PST_SPAN("LIMITS"), PST_SMTP_CAP_LIMITS, VALUE_LIMITS},
-	{PST_SPAN("AUTH"), PST_SMTP_CAP_AUTH, VALUE_WORDS},
+	{PST_SPAN("AUTH"), PST_SMTP_CAP_AUTH, VALUE_AUTH},
 };
 
 static const struct {
@@ -113,7 +113,7 @@ static int limit_put(struct pst_buf *out, struct pst_span name, uint32_t count_m
 /* A keyword that would stand without what it needs is not written. */
 static bool is_writable(const struct pst_smtp_caps *caps, uint32_t i)
 {
-	if (!(caps->set & KEYWORDS[i].cap) || KEYWORDS[i].value == VALUE_WORDS)
+	if (!(caps->set & KEYWORDS[i].cap))
 		return false;
 	return KEYWORDS[i].value != VALUE_LIMITS || caps->rcpt_count_max ||
 	       caps->rcpt_domain_count_max;
@@ -143,6 +143,8 @@ int pst_smtp_caps_put(struct pst_buf *out, struct pst_span hostname,
 			failed |= limit_put(&list, PST_SPAN(" RCPTDOMAINMAX="),
 					    caps->rcpt_domain_count_max);
 		}
+		if (KEYWORDS[i].value == VALUE_AUTH)
+			failed |= pst_buf_put(&list, PST_SPAN(" PLAIN LOGIN"));
 		if (KEYWORDS[i].value == VALUE_XFORWARD)
 			failed |= attributes_put(&list, caps->xforward);
 		if (KEYWORDS[i].value == VALUE_XCLIENT)

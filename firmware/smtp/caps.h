@@ -49,8 +49,8 @@ void pst_smtp_caps_learn(struct pst_smtp_caps *caps, struct pst_span line);
 
 #define PST_SMTP_HOSTNAME_MAX 255
 
-/* The whole multi-line 250 reply to EHLO. AUTH needs words that the structure does
- * not hold: it is never written. LIMITS is only with a limit to name; what a server says there is not
+/* The whole multi-line 250 reply to EHLO. AUTH is always PLAIN and LOGIN, which are what we
+ * pass on. LIMITS is only with a limit to name; what a server says there is not
  * learnt.
  *  in  hostname: ours, at most PST_SMTP_HOSTNAME_MAX bytes
  *  ret 0 | -PST_E_FULL */

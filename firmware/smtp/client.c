@@ -10,6 +10,7 @@
 static const uint16_t POSITIVE[PST_SMTP_CMD_COUNT] = {
 	[PST_SMTP_CMD_GREETING] = 220,
 	[PST_SMTP_CMD_DATA] = 354,
+	[PST_SMTP_CMD_AUTH] = 235,
 	[PST_SMTP_CMD_STARTTLS] = 220,
 };
 
@@ -270,9 +271,16 @@ int pst_smtp_client_dot_sent(struct pst_smtp_client *core, uint16_t reply_count)
 	return due_add(core, PST_SMTP_CMD_DOT);
 }
 
+int pst_smtp_client_auth_sent(struct pst_smtp_client *core)
+{
+	return due_add(core, PST_SMTP_CMD_AUTH);
+}
+
 static bool code_fits(enum pst_smtp_command command, uint16_t code)
 {
 	if (code >= 400)
+		return true;
+	if (command == PST_SMTP_CMD_AUTH && code == 334)
 		return true;
 	return POSITIVE[command] ? code == POSITIVE[command] : code < 300;
 }

@@ -24,6 +24,7 @@ enum pst_smtp_command {
 	PST_SMTP_CMD_MAIL,
 	PST_SMTP_CMD_RCPT,
 	PST_SMTP_CMD_DATA,
+	PST_SMTP_CMD_AUTH, /* a line of an AUTH exchange, whichever */
 	PST_SMTP_CMD_DOT, /* the final reply after CRLF.CRLF; LMTP: one a recipient */
 	PST_SMTP_CMD_STARTTLS,
 	PST_SMTP_CMD_RSET,
@@ -105,10 +106,14 @@ int pst_smtp_client_quit(struct pst_smtp_client *core, struct pst_buf *out) PST_
  *  ret 0 | -PST_E_FULL */
 int pst_smtp_client_dot_sent(struct pst_smtp_client *core, uint16_t reply_count) PST_MUST_CHECK;
 
+/* The owner sends a line of an AUTH exchange itself, and says so here: it is not ours to hold.
+ *  ret 0 | -PST_E_FULL */
+int pst_smtp_client_auth_sent(struct pst_smtp_client *core) PST_MUST_CHECK;
+
 /* Read the next whole reply off `in`.
  *  ret 1: *event is set | 0: more input is needed
  *      -PST_E_PROTO: malformed, unexpected, or of an impossible class (GREETING: 220, 4xx, 5xx;
- *      DATA: 354, 4xx, 5xx; the others: 2xx, 4xx, 5xx)
+ *      DATA: 354, 4xx, 5xx; AUTH: 235, 334, 4xx, 5xx; the others: 2xx, 4xx, 5xx)
  *  note a 421 is passed on as the answer to the oldest command, or with no command due as an
  *       event of PST_SMTP_CMD_NOOP (the server is leaving). Any other byte with no command due is
  *       an error at once, not only when its line is whole */

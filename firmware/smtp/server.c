@@ -25,13 +25,18 @@ static const struct pst_smtp_reply
 	NO_RCPT_YET = PST_SMTP_REPLY(451, 4, 5, 1, "no valid recipients for now"),
 	NO_ARGUMENT = PST_SMTP_REPLY(501, 5, 5, 4, "this command has no argument"),
 	BAD_CHUNK = PST_SMTP_REPLY(501, 5, 5, 4, "syntax: BDAT size [LAST]"),
+	ENCRYPT_FIRST = PST_SMTP_REPLY(538, 5, 7, 11, "send STARTTLS first, then AUTH"),
+	TWICE = PST_SMTP_REPLY(503, 5, 5, 1, "already authenticated"),
+	NOT_TEXT = PST_SMTP_REPLY(501, 5, 5, 4, "this argument is no text"),
+	NO_MECHANISM = PST_SMTP_REPLY(504, 5, 5, 4, "mechanism not offered"),
 	CHUNK_DUE = PST_SMTP_REPLY(503, 5, 5, 1, "the next chunk is wanted");
 
 /* From each state to which others. */
 static const uint16_t EDGES[PST_SMTP_STATE_COUNT] = {
 	[PST_SMTP_NEW] = IN(READY) | IN(CLOSED),
 	[PST_SMTP_READY] = IN(READY) | IN(IDLE) | IN(CLOSED),
-	[PST_SMTP_IDLE] = IN(IDLE) | IN(MAIL) | IN(READY) | IN(CLOSED),
+	[PST_SMTP_IDLE] = IN(IDLE) | IN(AUTH) | IN(MAIL) | IN(READY) | IN(CLOSED),
+	[PST_SMTP_AUTH] = IN(IDLE) | IN(AUTH) | IN(CLOSED),
 	[PST_SMTP_MAIL] = IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(CLOSED),
 	[PST_SMTP_RCPT] = IN(IDLE) | IN(RCPT) | IN(BODY) | IN(CHUNK) | IN(CLOSED),
 	[PST_SMTP_BODY] = IN(JUDGE) | IN(CLOSED),
@@ -134,6 +139,34 @@ static const struct pst_smtp_reply *check_starttls(struct pst_smtp_server *core,
 	if (core->state != PST_SMTP_IDLE)
 		return MISSING[core->state];
 	return args.len ? &NO_ARGUMENT : NULL;
+}
+
+/* PLAIN and LOGIN are words between the client and the internal server: what is in them is not looked at. */
+static const struct pst_smtp_reply *check_auth(struct pst_smtp_server *core, struct pst_span args,
+					       struct pst_smtp_event *event)
+{
+	(void)event;
+	if (!core->submission)
+		return &NOT_OFFERED;
+	if (core->state != PST_SMTP_IDLE)
+		return MISSING[core->state];
+	if (!(core->offered & PST_SMTP_CAP_AUTH))
+		return &ENCRYPT_FIRST;
+	if (core->authenticated)
+		return &TWICE;
+	if (!pst_smtp_printable(args))
+		return &NOT_TEXT;
+	event->name = pst_span_word(&args);
+	if (!pst_span_eq_nocase(event->name, PST_SPAN("PLAIN")) &&
+	    !pst_span_eq_nocase(event->name, PST_SPAN("LOGIN")))
+		return &NO_MECHANISM;
+	return NULL;
+}
+
+static void proceed_auth(struct pst_smtp_server *core, struct pst_smtp_event *event)
+{
+	(void)core;
+	event->kind = PST_SMTP_EV_AUTH;
 }
 
 static void proceed_helo(struct pst_smtp_server *core, struct pst_smtp_event *event)
@@ -271,11 +304,11 @@ static const struct verb VERBS[] = {
 	VERB("ETRN", ANY_COMMAND, 0, check_any, refuse),
 	VERB("ATRN", ANY_COMMAND, 0, check_any, refuse),
 	VERB("TURN", ANY_COMMAND, 0, check_any, refuse),
-	VERB("AUTH", ANY_COMMAND, 0, check_any, refuse),
 	VERB("BURL", ANY_COMMAND, 0, check_any, refuse),
 	VERB("SEND", ANY_COMMAND, 0, check_any, refuse),
 	VERB("SOML", ANY_COMMAND, 0, check_any, refuse),
 	VERB("SAML", ANY_COMMAND, 0, check_any, refuse),
+	VERB("AUTH", ANY_COMMAND, ASKS | ALONE, check_auth, auth),
 	VERB("STARTTLS", ANY_COMMAND, ASKS | ALONE, check_starttls, starttls),
 	VERB("XCLIENT", ANY_COMMAND, 0, check_any, refuse),
 	VERB("XFORWARD", ANY_COMMAND, 0, check_any, refuse),
@@ -357,6 +390,17 @@ static void accepted_helo(struct pst_smtp_server *core)
 	enter(core, PST_SMTP_IDLE);
 }
 
+static void accepted_auth(struct pst_smtp_server *core)
+{
+	core->authenticated = true;
+	enter(core, PST_SMTP_IDLE);
+}
+
+static void refused_auth(struct pst_smtp_server *core, uint16_t code)
+{
+	enter(core, code == 334 ? PST_SMTP_AUTH : PST_SMTP_IDLE);
+}
+
 static void accepted_mail(struct pst_smtp_server *core)
 {
 	enter(core, PST_SMTP_MAIL);
@@ -418,6 +462,7 @@ static void refused_end(struct pst_smtp_server *core, uint16_t code)
 static void accepted_starttls(struct pst_smtp_server *core)
 {
 	core->esmtp = false;
+	core->authenticated = false;
 	core->offered = 0;
 	enter(core, PST_SMTP_READY);
 }
@@ -435,6 +480,7 @@ static const struct {
 	void (*refused)(struct pst_smtp_server *core, uint16_t code);
 } ANSWERS[] = {
 	[PST_SMTP_EV_HELO] = {2, accepted_helo, unchanged},
+	[PST_SMTP_EV_AUTH] = {2, accepted_auth, refused_auth},
 	[PST_SMTP_EV_MAIL] = {2, accepted_mail, unchanged},
 	[PST_SMTP_EV_RCPT] = {2, accepted_rcpt, refused_rcpt},
 	[PST_SMTP_EV_DATA] = {3, accepted_data, refused_data},
@@ -474,10 +520,33 @@ static enum line_end line_find(struct pst_smtp_server *core, struct pst_span in,
 	return LINE_OPEN;
 }
 
+/* What a client may be in the middle of, before its line is whole. */
+static uint32_t line_max(const struct pst_smtp_server *core, struct pst_span in)
+{
+	bool auth = core->state == PST_SMTP_AUTH || pst_span_starts_nocase(in, PST_SPAN("AUTH "));
+
+	return auth ? PST_SMTP_AUTH_LINE_MAX : PST_SMTP_LINE_MAX;
+}
+
+/* A word behind AUTH: "*" gives up, which the internal server answers, too. */
+static void word_handle(struct pst_smtp_server *core, struct pst_span line,
+			struct pst_smtp_event *event)
+{
+	event->line = line;
+	if (!pst_smtp_printable(line)) {
+		say(event, PST_SMTP_EV_REPLY, &NOT_TEXT);
+		event->close = true;
+		enter(core, PST_SMTP_CLOSED);
+		return;
+	}
+	event->kind = PST_SMTP_EV_AUTH;
+	ask(core, event->kind);
+}
+
 static void next_command(struct pst_smtp_server *core, struct pst_span in, uint32_t *used,
 			 struct pst_smtp_event *event)
 {
-	uint32_t len = 0;
+	uint32_t len = 0, max = line_max(core, in);
 	bool too_long;
 
 	switch (line_find(core, in, &len)) {
@@ -488,7 +557,7 @@ static void next_command(struct pst_smtp_server *core, struct pst_span in, uint3
 		*used = in.len;
 		return;
 	case LINE_OPEN:
-		if (!core->skipping && in.len < PST_SMTP_LINE_MAX)
+		if (!core->skipping && in.len < max)
 			return;
 		/* A CR stays, so that its LF is known for one when it comes. */
 		core->skipping = true;
@@ -496,11 +565,17 @@ static void next_command(struct pst_smtp_server *core, struct pst_span in, uint3
 		core->scanned = 0;
 		return;
 	default:
-		too_long = core->skipping || len > PST_SMTP_LINE_MAX;
+		too_long = core->skipping || len > max;
 		core->skipping = false;
 		*used = len;
-		if (too_long)
+		if (too_long) {
 			say(event, PST_SMTP_EV_REPLY, &TOO_LONG);
+			event->close = core->state == PST_SMTP_AUTH; /* the exchange is broken */
+			if (event->close)
+				enter(core, PST_SMTP_CLOSED);
+		}
+		else if (core->state == PST_SMTP_AUTH)
+			word_handle(core, pst_span_sub(in, 0, len - 2), event);
 		else
 			line_handle(core, pst_span_sub(in, 0, len - 2), in.len > len, event);
 	}
@@ -582,7 +657,7 @@ void pst_smtp_server_next(struct pst_smtp_server *core, struct pst_span in, uint
 	PST_BUG_ON(core->waiting);
 	memset(event, 0, sizeof(*event));
 	*used = 0;
-	if (!core->chunk_refusal && ANY_COMMAND & (1u << core->state))
+	if (!core->chunk_refusal && (ANY_COMMAND | IN(AUTH)) & (1u << core->state))
 		next_command(core, in, used, event);
 	else if (core->state == PST_SMTP_BODY)
 		next_body(core, in, used, event);

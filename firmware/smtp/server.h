@@ -1,6 +1,7 @@
 /* smtp/server.h - the server side of an SMTP session, without I/O
  *
- * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 1870, 2034, 2920, 3030, 3461, 6152, 6531, 8689.
+ * Layer: smtp (pure). Uses: base. Spec: RFC 5321, 1870, 2034, 2920, 3030, 3461, 4954, 6152, 6409,
+ * 6531, 8689.
  * Concept: the owner feeds bytes and pulls one event at a time. An event that asks (HELO, MAIL,
  * RCPT, DATA, END) stops the core until the owner answers; only then the session's state follows
  * the answer's class. Everything that syntax and order alone decide arrives as a ready reply.
@@ -23,13 +24,15 @@
 #include "smtp/path.h"
 #include "smtp/reply.h"
 
-#define PST_SMTP_LINE_MAX 2048 /* octets of a command line with its CRLF */
+#define PST_SMTP_LINE_MAX 2048       /* octets of a command line with its CRLF */
+#define PST_SMTP_AUTH_LINE_MAX 12288 /* of AUTH, and of what is said behind it (RFC 4954 section 4) */
 
 /* name, what it is */
 #define PST_SMTP_STATES(X) \
 	X(NEW, "connected, no greeting sent yet") \
 	X(READY, "greeted by us, no HELO or EHLO yet") \
 	X(IDLE, "HELO or EHLO given, no transaction") \
+	X(AUTH, "the client's next word of an AUTH is due") \
 	X(MAIL, "sender accepted") \
 	X(RCPT, "at least one recipient accepted") \
 	X(BODY, "354 said, data is flowing") \
@@ -59,6 +62,8 @@ enum pst_smtp_event_kind {
 			    * message will not be taken, again at each chunk and at the end */
 	PST_SMTP_EV_END,   /* asks: the final answer; what the decoder noticed is in core->data */
 	PST_SMTP_EV_QUIT,  /* send event.reply and close */
+	PST_SMTP_EV_AUTH,  /* asks: the line goes to whoever knows. 334 asks for the next one, which comes as the
+			    * same event; 235 is success. Only of a submission listener */
 	PST_SMTP_EV_STARTTLS, /* asks: answer 220 and begin TLS; the session is then as new */
 };
 
@@ -100,6 +105,8 @@ struct pst_smtp_server {
 	bool asked_esmtp; /* that event is an EHLO */
 	bool asked_utf8;  /* that event is a MAIL with SMTPUTF8 */
 	bool esmtp;       /* EHLO was accepted */
+	bool submission;  /* the owner's: MAIL only behind AUTH (RFC 6409), which is offered inside TLS only */
+	bool authenticated;
 	bool skipping;    /* the rest of an over-long line is being read */
 	uint32_t offered; /* enum pst_smtp_cap set that the last EHLO reply offered: parameters of
 			   * anything else are 555; an accepted HELO clears it */
@@ -122,7 +129,7 @@ void pst_smtp_server_greeted(struct pst_smtp_server *core);
  *  in   in: all unread bytes of the client, contiguous
  *  out  used: how many of them the event consumed; consume them only after handling the event
  *       (its spans borrow them) and before the next call
- *  note NONE with used == 0 and in.len >= PST_SMTP_LINE_MAX cannot happen: over-long lines are
+ *  note NONE with used == 0 and in.len >= PST_SMTP_AUTH_LINE_MAX cannot happen: over-long lines are
  *       consumed as they come. In state CLOSED everything is consumed and dropped; in state NEW
  *       nothing is touched. Call until NONE: CHUNK and END can come without consuming anything. */
 void pst_smtp_server_next(struct pst_smtp_server *core, struct pst_span in, uint32_t *used,

@@ -194,7 +194,7 @@ static void replay(struct run *run, const uint8_t *data, uint32_t len, uint32_t 
 			if (event.kind != PST_SMTP_EV_NONE)
 				handle(run, &event, in);
 			else
-				FUZZ_CHECK(used > 0 || in.len < PST_SMTP_LINE_MAX);
+				FUZZ_CHECK(used > 0 || in.len < PST_SMTP_AUTH_LINE_MAX);
 			in = pst_span_sub(in, used, in.len);
 			consumed += used;
 		} while (event.kind != PST_SMTP_EV_NONE);

@@ -4,11 +4,12 @@
     server.fault('mail', b'451 4.3.0 no\\r\\n', times=1)
     server.fault('dot', CLOSE)
 
-Stages: banner ehlo xforward mail rcpt data body dot rset noop quit vrfy. An action is bytes (sent
+Stages: banner ehlo starttls auth (its first answer) login (its last) xforward mail rcpt data body dot rset noop quit vrfy. An action is bytes (sent
 instead of the reply), CLOSE, RESET, HANG, a Slow/Drip/Endless object, a callable that takes the
 Connection, or a tuple of these. Everything that arrives is recorded; a message counts as taken
 only if this server has sent a 2xx for it.
 """
+import base64
 import re
 import socket
 import struct
@@ -18,7 +19,7 @@ import time
 from .proc import Port
 
 CLOSE, RESET, HANG, KEEP = 'close', 'reset', 'hang', 'keep'
-STAGES = ('banner', 'ehlo', 'starttls', 'xforward', 'mail', 'rcpt', 'data', 'body', 'dot', 'rset', 'noop',
+STAGES = ('banner', 'ehlo', 'starttls', 'auth', 'login', 'xforward', 'mail', 'rcpt', 'data', 'body', 'dot', 'rset', 'noop',
           'quit', 'vrfy', 'other')
 STRICT_END = re.compile(rb'\r\n\.\r\n')
 LAX_END = re.compile(rb'(?:\r\n|\n|\r)\x00?\.(?:\r\r\n|\r\n|\n|\r)')
@@ -83,6 +84,7 @@ class Server:
         self.refused_rcpt = refused_rcpt
         self.name = name
         self.tls = None
+        self.users = {}  # name to password, for AUTH
         self.port = Port(host)
         self.lock = threading.RLock()
         self.faults = {}
@@ -215,6 +217,7 @@ class Connection:
         self.recipients = []
         self.xforward = {}
         self.secure = False
+        self.user = None
 
     def run(self):
         try:
@@ -336,6 +339,33 @@ class Connection:
             self.buffer = b''
             self.sock = self.server.tls.wrap_socket(self.sock, server_side=True)
             self.secure = True
+
+    def on_auth(self, rest):
+        mechanism, _, initial = rest.partition(b' ')
+        if not self.server.users or self.user or mechanism.upper() not in (b'PLAIN', b'LOGIN'):
+            self.step('auth', b'503 5.5.1 not now\r\n')
+            return
+        try:
+            if mechanism.upper() == b'PLAIN':
+                words = self.answer_of(initial, b'').split(b'\0')[1:]
+            else:
+                words = [self.answer_of(initial, b'VXNlcm5hbWU6'), self.answer_of(b'', b'UGFzc3dvcmQ6')]
+            name, password = (word.decode() for word in words)
+        except ValueError:
+            self.step('login', b'501 5.5.2 what\r\n')
+            return
+        if self.server.users.get(name) != password:
+            self.step('login', b'535 5.7.8 internal words about %s\r\n' % name.encode())
+        elif self.step('login', b'235 2.7.0 welcome\r\n'):
+            self.user = name
+
+    def answer_of(self, initial, challenge):
+        if not initial:
+            self.step('auth', b'334 %s\r\n' % challenge)
+            initial = self.read_line().strip()
+            with self.server.lock:
+                self.commands.append(('', initial))
+        return base64.b64decode(initial, validate=True)
 
     def on_xforward(self, rest):
         for pair in rest.split():

@@ -7,11 +7,12 @@
  *
  * The text: `ehlo NAME`, `helo NAME`, `mail MAILBOX [size=N] [body=7|8] [ret=X]
  * [envid=X] [utf8]`, `rcpt MAILBOX [notify=X] [orcpt=X]`, `data`,
- * `bdat`, `chunk`, `body{WIRE}`, `end`, or for what the core answers itself the event and the codes: `reply 500
+ * `bdat`, `auth`, `chunk`, `body{WIRE}`, `end`, or for what the core answers itself the event and the codes: `reply 500
  * 5.5.2`, `reset 250 2.0.0`, `quit 221 2.0.0`; with `err`, `close`, `foreign` for the flags. `~N~`
  * in what is sent makes N letters. It offers SIZE and 8BITMIME, and to who says EHLO dsn
  * EHLO utf8,
- * EHLO bdat or EHLO tls also that; EHLO clear is offered STARTTLS.
+ * EHLO bdat or EHLO tls also that; EHLO clear is offered STARTTLS. EHLO users begins a submission
+ * session, EHLO userstls one inside TLS; a login is good when the word is "good", and "more" asks for another.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -155,7 +156,16 @@ static void handle(struct owner *owner, const struct pst_smtp_event *event)
 					(starts(event->name, "utf8") ? PST_SMTP_CAP_SMTPUTF8 |
 									       PST_SMTP_CAP_DSN
 								     : 0);
+		core->submission = starts(event->name, "users");
+		if (starts(event->name, "userstls"))
+			core->offered |= PST_SMTP_CAP_AUTH;
 		pst_smtp_server_answer(core, starts(event->name, "no") ? 550 : 250);
+		break;
+	case PST_SMTP_EV_AUTH:
+		begin_event(owner, "auth");
+		pst_smtp_server_answer(core, pst_span_ends_nocase(event->line, PST_SPAN("good")) ? 235
+					     : pst_span_ends_nocase(event->line, PST_SPAN("more")) ? 334
+												   : 535);
 		break;
 	case PST_SMTP_EV_MAIL:
 		trace_mail(owner, event);
@@ -223,7 +233,7 @@ static uint32_t pull(struct owner *owner, const uint8_t *in, uint32_t len)
 			assert_true(++owner->event_count < 100000);
 			handle(owner, &event);
 		} else if (used == 0) {
-			assert_true(left < PST_SMTP_LINE_MAX);
+			assert_true(left < PST_SMTP_AUTH_LINE_MAX);
 		}
 		free(copy);
 		consumed += used;
@@ -379,6 +389,27 @@ static const struct row ROWS[] = {
 	    "XCLIENT ADDR=1\r\n",
 	    "reply 502 5.5.1 err; reply 502 5.5.1 err; reply 502 5.5.1 err; reply 502 5.5.1 err; "
 	    "reply 502 5.5.1 err; reply 502 5.5.1 err; reply 502 5.5.1 err"),
+	ROW("submission, in the clear", "EHLO users\r\nAUTH PLAIN good\r\n" FROM,
+	    "ehlo users; reply 538 5.7.11 err; reply 530 5.7.0 err"),
+	ROW("login", "EHLO userstls\r\n" FROM "AUTH PLAIN bad\r\n" FROM "AUTH plain good\r\nAUTH PLAIN good\r\n" FROM,
+	    "ehlo userstls; reply 530 5.7.0 err; auth; reply 530 5.7.0 err; auth; reply 503 5.5.1 err; mail a@b.example"),
+	ROW("login in several words", "EHLO userstls\r\nAUTH LOGIN more\r\nmore\r\ngood\r\n" FROM,
+	    "ehlo userstls; auth; auth; auth; mail a@b.example"),
+	ROW("login given up", "EHLO userstls\r\nAUTH LOGIN more\r\n*\r\n" FROM,
+	    "ehlo userstls; auth; auth; reply 530 5.7.0 err"),
+	ROW("other mechanisms", "EHLO userstls\r\nAUTH GSSAPI\r\nAUTH\r\n",
+	    "ehlo userstls; reply 504 5.5.4 err; reply 504 5.5.4 err"),
+	ROW("AUTH in a transaction", "EHLO userstls\r\nAUTH PLAIN good\r\n" FROM "AUTH PLAIN good\r\n",
+	    "ehlo userstls; auth; mail a@b.example; reply 503 5.5.1 err"),
+	ROW("AUTH before EHLO", "AUTH PLAIN good\r\n", "reply 502 5.5.1 err"),
+	ROW("long word of a login", "EHLO userstls\r\nAUTH PLAIN ~12200~good\r\n" FROM,
+	    "ehlo userstls; auth; mail a@b.example"),
+	ROW("too long a word", "EHLO userstls\r\nAUTH PLAIN ~12280~good\r\n" FROM,
+	    "ehlo userstls; reply 500 5.5.2 err; reply 530 5.7.0 err"),
+	ROW("too long a word behind AUTH", "EHLO userstls\r\nAUTH LOGIN more\r\n~12290~\r\n" FROM,
+	    "ehlo userstls; auth; reply 500 5.5.2 err close"),
+	ROW("NUL in a word", "EHLO userstls\r\nAUTH LOGIN more\r\na\nb\r\n",
+	    "ehlo userstls; auth; reply 500 5.5.2 err close"),
 	ROW("unknown", "XYZZY\r\nDATAX\r\nMAI\r\n",
 	    "reply 500 5.5.1 err foreign; reply 500 5.5.1 err foreign; reply 500 5.5.1 err foreign"),
 	ROW("empty line, leading blank", "\r\n  \r\n NOOP\r\n",
