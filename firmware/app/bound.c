@@ -9,6 +9,7 @@
 #include "app/tls.h"
 #include "proxy/proxy.h"
 #include "relay/relay.h"
+#include "store/store_file.h"
 
 /* A process that has only just started: libc's and our own writable data, stack, the allocator's
  * first pages, page tables, and the pages of program and libc that a control group is charged for
@@ -48,7 +49,8 @@ uint32_t pst_bound_timers(const struct pst_config *config)
 	return pst_proxy_timers_max(&config->proxy) + config->proxy.listener_count +
 	       PST_LISTENERS_MAX + PST_OUTLET_TIMERS_MAX +
 	       pst_app_dns_timers_max(&config->proxy.dns) +
-	       pst_app_interfaces_timers_max(config) + 2;
+	       pst_app_interfaces_timers_max(config) +
+	       pst_store_file_timers_max() + 2;
 }
 
 struct pst_bound pst_bound_of(const struct pst_config *config)
@@ -62,6 +64,7 @@ struct pst_bound pst_bound_of(const struct pst_config *config)
 			pst_app_tls_bound(config, relay_count) +
 			pst_app_dns_bound(&conf->dns) +
 			pst_app_interfaces_bound(config, relay_count) +
+			pst_store_memory_bound(config->store.bytes) +
 			(uint64_t)pst_bound_timers(config) * sizeof(void *);
 
 	return (struct pst_bound){

@@ -14,6 +14,7 @@
 #include "mail/charset_iconv.h"
 #include "net/net_kernel.h"
 #include "proxy/proxy.h"
+#include "store/store_file.h"
 
 #define SLOW_TURN_MS 20
 #define LOOK_MS 1000 /* at internal servers, before the listeners open */
@@ -39,6 +40,7 @@ struct run {
 	struct pst_net_kernel net;
 	struct pst_app_interfaces interfaces;
 	struct pst_app_dns dns;
+	struct pst_store_file store;
 	struct pst_rng rng;
 	struct pst_counters counters;
 	struct pst_outlet outlet;
@@ -147,6 +149,10 @@ static void take_over(struct run *run, struct pst_config *config)
 	}
 	if (run->dns.cares && pst_dns_cares_reload(run->dns.cares, &config->proxy.dns))
 		pst_log_message(&run->log, PST_LOG_WARNING, "dns", "the old resolvers are asked on");
+	pst_store_file_use(&run->store, &config->store);
+	if (config->store.bytes != run->config->store.bytes)
+		pst_log_message(&run->log, PST_LOG_WARNING, "store",
+				"`store size` changes at a restart: the memory bound was printed");
 	/* Other resolvers may know better, and an owner who reloads wants to see what is so now. */
 	if (run->dns.cares)
 		pst_dns_cache_clear(&run->dns.cache);
@@ -396,6 +402,27 @@ static bool make_parts(struct run *run)
 	return files_suffice(&bound);
 }
 
+/* Once the log is open: what is wrong with the file is said there. */
+static bool make_store(struct run *run)
+{
+	const struct pst_store_conf *conf = &run->config->store;
+	struct pst_hash_key key = {pst_rng_u64(&run->rng), pst_rng_u64(&run->rng)};
+	int status;
+
+	pst_loop_turn(&run->loop, false); /* the clock is read there */
+	status = pst_store_file_init(&run->store, &run->memory.mem, key, conf, &run->loop, &run->log);
+	if (status == -PST_E_NOMEM) {
+		pst_app_complain("out of memory\n");
+		return false;
+	}
+	if (status == 0 || !conf->trouble_refuses)
+		return true;
+	pst_app_complain("the state in %s cannot be read, nor that in %s.old. Put a good one in its "
+			 "place or remove both; `store trouble empty` starts without\n",
+			 (const char *)conf->path.at, (const char *)conf->path.at);
+	return false;
+}
+
 static bool make_log(struct run *run)
 {
 	int status = open_log(run, run->config);
@@ -436,6 +463,7 @@ static bool make_proxy(struct run *run)
 		.loop = &run->loop,
 		.net = &run->interfaces.choice.net,
 		.dns = pst_app_dns_seam(&run->dns),
+		.store = &run->store.memory.store,
 		.mem = &run->memory.mem,
 		.rng = &run->rng,
 		.log = &run->log,
@@ -501,6 +529,9 @@ static void free_parts(struct run *run)
 		pst_proxy_conf_unref(&run->next->proxy);
 	if (run->proxy)
 		pst_proxy_free(run->proxy);
+	if (run->store.memory.slots)
+		run->store.memory.store.ops->flush(&run->store.memory.store, run->loop.now_ms);
+	pst_store_file_fini(&run->store);
 	pst_app_dns_close(&run->dns);
 	pst_app_interfaces_close(&run->interfaces, LAST_WORDS_MS);
 	if (run->outlet.log) {
@@ -530,7 +561,8 @@ int pst_app_run(const struct pst_app_args *args)
 		return PST_EXIT_BAD;
 	}
 	pst_app_rules_init(&run.rules, &run.memory);
-	good = make_tls(&run) && make_rules(&run) && make_parts(&run) && make_log(&run) && make_proxy(&run);
+	good = make_tls(&run) && make_rules(&run) && make_parts(&run) && make_log(&run) && make_store(&run) &&
+	       make_proxy(&run);
 	if (good) {
 		tell_ready(&run);
 		pst_loop_run(&run.loop);

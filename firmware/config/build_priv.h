@@ -74,7 +74,7 @@ struct pst_config_build {
 	struct pst_route routes[PST_ROUTES_MAX];
 	uint32_t route_count;
 	struct pst_route submission; /* without servers: there is none */
-	struct pst_config_items trust, entries, domains, servers, tls_domains, zones;
+	struct pst_config_items trust, entries, domains, servers, tls_domains, zones, dry_names;
 	struct pst_config_place listener_submission;
 	struct pst_config_place listener_tls, verify, certificates;
 	struct pst_config_place trust_none;

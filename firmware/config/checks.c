@@ -295,6 +295,72 @@ void pst_config_read_spf(struct pst_config_build *build, const struct pst_config
 		pst_config_read_options(build, directive);
 }
 
+/* --- dry-run -------------------------------------------------------------------------------- */
+
+void pst_config_read_dry_run(struct pst_config_build *build,
+			     const struct pst_config_directive *directive)
+{
+	if (build->word_count < 2)
+		pst_config_missing(build, directive, "the name of a finding is missing");
+	for (uint32_t i = 1; i < build->word_count; i++) {
+		struct pst_config_item *item =
+			pst_config_item_add(build, &build->dry_names, &build->words[i].place);
+
+		if (item)
+			item->is.domain = pst_config_copy(build, &build->config->arena,
+							  build->words[i].text);
+	}
+}
+
+/* What can be found besides the lists. */
+static const char *const findings[] = {
+#define PST_FACT(name, fact, points, describe) #name,
+#include "facts/facts.def"
+#undef PST_FACT
+#define PST_FINDING(name) #name,
+#include "facts/findings.def"
+#undef PST_FINDING
+};
+
+static bool names_any(const struct pst_proxy_conf *conf, struct pst_span pattern,
+		      struct pst_nearest *nearest)
+{
+	for (uint32_t i = 0; i < PST_COUNT(findings); i++) {
+		if (pst_policy_names(pattern, pst_span_text(findings[i])))
+			return true;
+		pst_nearest_offer(nearest, findings[i]);
+	}
+	for (uint32_t i = 0; i < conf->dnsbl.zone_count; i++)
+		if (pst_policy_names(pattern, conf->dnsbl.zones[i].name))
+			return true;
+	return false;
+}
+
+/* A misspelt name would let its check refuse mail, and its owner think that it does not. */
+static void finish_dry_run(struct pst_config_build *build)
+{
+	struct pst_proxy_conf *conf = &build->config->proxy;
+	uint32_t count = 0;
+	struct pst_span *names = pst_config_get(
+		build, &build->config->arena, PST_MAX(build->dry_names.count, 1) * sizeof(*names));
+
+	for (const struct pst_config_item *item = build->dry_names.first; names && item;
+	     item = item->next) {
+		struct pst_nearest nearest;
+
+		pst_nearest_init(&nearest, item->is.domain);
+		names[count++] = item->is.domain;
+		if (names_any(conf, item->is.domain, &nearest))
+			continue;
+		pst_config_error(build, &item->place,
+				 "no check finds \"%.*s\"; %s%s%s", PST_CONFIG_TEXT(item->is.domain),
+				 nearest.best ? "did you mean \"" : "names are those of `hits` in the log",
+				 nearest.best ? nearest.best : "", nearest.best ? "\"?" : "");
+	}
+	conf->policy.dry_names = names;
+	conf->policy.dry_name_count = count;
+}
+
 /* --- rules ---------------------------------------------------------------------------------- */
 
 void pst_config_read_rules(struct pst_config_build *build,
@@ -357,6 +423,15 @@ static void check_quarantine(struct pst_config_build *build)
 				 "no `relay` line takes mail for %.*s", PST_CONFIG_TEXT(address));
 }
 
+/* --- store ---------------------------------------------------------------------------------- */
+
+static void check_store(struct pst_config_build *build)
+{
+	if (build->config->store.path.len > PST_STORE_PATH_MAX)
+		pst_config_error(build, pst_config_table_given(build, "store", "file"),
+				 "the name is longer than %d bytes", PST_STORE_PATH_MAX);
+}
+
 /* --- the end -------------------------------------------------------------------------------- */
 
 void pst_config_finish_checks(struct pst_config_build *build)
@@ -373,6 +448,11 @@ void pst_config_finish_checks(struct pst_config_build *build)
 	for (const struct pst_config_item *item = build->zones.first; item; item = item->next)
 		zones[count++] = *item->is.zone;
 	conf->dnsbl = (struct pst_dnsbl_conf){zones, count};
+	finish_dry_run(build);
+	for (uint32_t i = 0; i < count; i++)
+		for (uint32_t k = 0; k < conf->policy.dry_name_count; k++)
+			zones[i].dry |= pst_policy_names(conf->policy.dry_names[k], zones[i].name);
+	check_store(build);
 	pst_zones_init(conf->zones, &conf->dnsbl);
 	check_quarantine(build);
 	if (conf->dns.off && count > 0)

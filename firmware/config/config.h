@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "net/interface_conf.h"
 #include "proxy/proxy_conf.h"
+#include "store/store_conf.h"
 
 #define PST_CONFIG_FILES_MAX 32                 /* read in all; an -o line is one, too */
 #define PST_CONFIG_DEPTH_MAX 8                  /* include within include */
@@ -134,6 +135,7 @@ struct pst_config {
 	struct pst_interface_conf interfaces[PST_INTERFACES_MAX];
 	uint32_t interface_count;
 	uint8_t dns_via; /* where resolvers are reached */
+	struct pst_store_conf store;
 	/* Set by whoever hangs something onto the generation (its TLS contexts, its rules); called when
 	 * it goes. */
 	void (*on_release[PST_CONFIG_ATTACHED_MAX])(struct pst_config *config);

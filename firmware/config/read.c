@@ -25,6 +25,8 @@ static const struct pst_config_option *find_option(struct pst_config_build *buil
 	for (uint32_t i = 0; i < directive->option_count; i++) {
 		const char *name = directive->options[i].name;
 
+		if (!name)
+			continue;
 		if (pst_span_eq(word->text, pst_span_text(name)))
 			return &directive->options[i];
 		pst_nearest_offer(&nearest, name);
@@ -88,6 +90,29 @@ void pst_config_read_options(struct pst_config_build *build,
 		pst_config_missing(build, directive, "an option is missing");
 	else
 		read_pairs(build, directive, 1, (uint8_t *)build->config, &seen);
+}
+
+/* NAME on|off, OPTION VALUE …; the switch is the first of the directive's options. */
+void pst_config_read_switch(struct pst_config_build *build,
+			    const struct pst_config_directive *directive)
+{
+	const struct pst_config_option *option = directive->options;
+	uint32_t seen = 0, from = 1;
+	uint64_t value;
+
+	if (build->word_count < 2) {
+		pst_config_missing(build, directive, "`on` or `off` is missing");
+		return;
+	}
+	if (pst_span_eq(build->words[1].text, PST_SPAN("on")) ||
+	    pst_span_eq(build->words[1].text, PST_SPAN("off"))) {
+		if (!pst_config_read_value(build, option, &build->words[1], &value) ||
+		    !pst_config_give(build, directive, 0, &build->words[0].place))
+			return;
+		pst_config_store(pst_config_field(build->config, option), option->width, value);
+		from = 2;
+	}
+	(void)read_pairs(build, directive, from, (uint8_t *)build->config, &seen);
 }
 
 /* --- words that are names, addresses and networks ------------------------------------------ */

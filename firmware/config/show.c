@@ -469,6 +469,18 @@ void pst_config_show_spf(struct pst_config_printer *printer,
 	line_end(printer);
 }
 
+void pst_config_show_dry_run(struct pst_config_printer *printer,
+			     const struct pst_config_directive *directive)
+{
+	const struct pst_policy_conf *policy = &printer->config->proxy.policy;
+
+	for (uint32_t i = 0; i < policy->dry_name_count; i++) {
+		show_name(printer, directive);
+		show_word(printer, policy->dry_names[i]);
+		line_end(printer);
+	}
+}
+
 void pst_config_show_log(struct pst_config_printer *printer,
 			 const struct pst_config_directive *directive)
 {

@@ -107,6 +107,32 @@ static const struct pst_config_option verdict_options[] = {
 	LINE_OF("drop", LINE(DROP), PST_SCORE_NEVER),
 };
 
+static const struct pst_config_choice switch_choices[] = {{"off", false}, {"on", true}, {NULL, 0}};
+static const struct pst_config_choice start_choices[] = {
+	{"empty", false}, {"refuse", true}, {NULL, 0}};
+
+static const struct pst_config_option store_options[] = {
+	TEXT_OF("file", PST_CONFIG_PATH, IN_CONFIG(store.path)),
+	SIZE_OF("size", IN_CONFIG(store.bytes), KIB(16), MIB(16), KIB(512)),
+	TIME_OF("every", IN_CONFIG(store.every_ms), 86400, 60),
+	CHOICE_OF("trouble", IN_CONFIG(store.trouble_refuses), start_choices, false),
+};
+
+/* read.c knows that the switch comes first. */
+static const struct pst_config_option greylist_options[] = {
+	CHOICE_OF(NULL, IN_CONFIG(proxy.greylist.on), switch_choices, false),
+	SCORE_OF("from", IN_CONFIG(proxy.greylist.from), PST_SCORE(2)),
+	TIME_OF("delay", IN_CONFIG(proxy.greylist.delay_ms), 86400, 120),
+	TIME_OF("window", IN_CONFIG(proxy.greylist.window_ms), 7 * 86400, 48 * 3600),
+	TIME_OF("pass", IN_CONFIG(proxy.greylist.pass_ms), 45 * 86400, 36 * 86400),
+};
+
+static const struct pst_config_option rate_options[] = {
+	COUNT_OF("client", IN_CONFIG(proxy.rate_client_count_max), 0, 1000000, 0),
+	COUNT_OF("sender", IN_CONFIG(proxy.rate_sender_count_max), 0, 1000000, 0),
+	TIME_OF("per", IN_CONFIG(proxy.rate_period_ms), 86400, 3600),
+};
+
 #define SPF(result) IN_CONFIG(proxy.spf.scores[PST_SPF_##result])
 
 static const struct pst_config_option spf_options[] = {
@@ -166,6 +192,7 @@ static const struct pst_config_option limit_options[] = {
 	COUNT_OF("per-client", IN_PROXY(per_client_count_max), 1, 65535, 20),
 	COUNT_OF("errors-soft", IN_PROXY(policy.error_soft_count), 1, 10000, 10),
 	COUNT_OF("errors-hard", IN_PROXY(policy.error_hard_count), 1, 10000, 20),
+	COUNT_OF("refusals", IN_PROXY(policy.refusal_count_max), 1, 10000, 2),
 	COUNT_OF("relay-messages", IN_PROXY(relay.message_count_max), 1, 1000000, 100),
 	COUNT_OF("relay-refusals", IN_PROXY(relay.refusal_count_max), 1, 1000000, 5),
 	COUNT_OF("relay-noops", IN_PROXY(relay.noop_count_max), 0, 10000, 20),
@@ -235,7 +262,7 @@ const struct pst_config_directive pst_config_table[] = {
 	{"bare-newline", "normalize | reject [except NETWORK ...]", pst_config_read_bare_newline,
 	 pst_config_show_bare_newline, &newline_option, 1, false},
 	{"limit",
-	 "sessions|per-client|errors-soft|errors-hard|relay-messages|relay-refusals|relay-noops "
+	 "sessions|per-client|errors-soft|errors-hard|refusals|relay-messages|relay-refusals|relay-noops "
 	 "NUMBER ...",
 	 pst_config_read_options, pst_config_show_options, limit_options, PST_COUNT(limit_options),
 	 false},
@@ -256,6 +283,15 @@ const struct pst_config_directive pst_config_table[] = {
 	 "off | [fail|softfail|neutral|none|pass|temperror|permerror SCORE ...] "
 	 "[trouble label|defer] [lookups NUMBER] [voids NUMBER]",
 	 pst_config_read_spf, pst_config_show_spf, spf_options, PST_COUNT(spf_options), false},
+	{"greylist", "off | on [from SCORE] [delay TIME] [window TIME] [pass TIME]",
+	 pst_config_read_switch, pst_config_show_options, greylist_options,
+	 PST_COUNT(greylist_options), false},
+	{"rate", "[client NUMBER] [sender NUMBER] [per TIME]", pst_config_read_options,
+	 pst_config_show_options, rate_options, PST_COUNT(rate_options), false},
+	{"dry-run", "NAME ...", pst_config_read_dry_run, pst_config_show_dry_run, NULL, 0, false},
+	{"store", "[file PATH] [size SIZE] [every TIME] [trouble empty|refuse]",
+	 pst_config_read_options, pst_config_show_options, store_options,
+	 PST_COUNT(store_options), false},
 	{"verdict",
 	 "[tag SCORE|off] [subject LABEL] [defer SCORE|off] [quarantine SCORE|off to ADDRESS] "
 	 "[reject SCORE|off] [drop SCORE|off]",

@@ -123,6 +123,10 @@ void pst_config_show_dnsbl(struct pst_config_printer *printer,
 			   const struct pst_config_directive *directive);
 void pst_config_show_spf(struct pst_config_printer *printer,
 			 const struct pst_config_directive *directive);
+void pst_config_read_dry_run(struct pst_config_build *build,
+			     const struct pst_config_directive *directive);
+void pst_config_show_dry_run(struct pst_config_printer *printer,
+			     const struct pst_config_directive *directive);
 /* After everything was read: the lists, at their final number. */
 void pst_config_finish_checks(struct pst_config_build *build);
 
@@ -149,6 +153,8 @@ void pst_config_read_scalar(struct pst_config_build *build,
 			    const struct pst_config_directive *directive);
 void pst_config_read_options(struct pst_config_build *build,
 			     const struct pst_config_directive *directive);
+void pst_config_read_switch(struct pst_config_build *build,
+			    const struct pst_config_directive *directive);
 void pst_config_read_hostname(struct pst_config_build *build,
 			      const struct pst_config_directive *directive);
 void pst_config_read_listen(struct pst_config_build *build,

@@ -145,6 +145,14 @@ bool pst_policy_fact_holds(enum pst_fact_name name, const struct pst_facts *fact
 	return facts->set & (uint32_t)fact_names[name].fact;
 }
 
+bool pst_policy_is_dry(const struct pst_policy_conf *conf, struct pst_span name)
+{
+	for (uint32_t i = 0; i < conf->dry_name_count; i++)
+		if (pst_policy_names(conf->dry_names[i], name))
+			return true;
+	return false;
+}
+
 static enum pst_action earned_action(const struct pst_policy_conf *conf,
 				     const struct pst_facts *facts)
 {

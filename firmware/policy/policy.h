@@ -62,6 +62,9 @@ bool pst_policy_allows(const struct pst_policy_conf *conf, const struct pst_fact
 const char *pst_policy_fact_name(enum pst_fact_name name);
 bool pst_policy_fact_holds(enum pst_fact_name name, const struct pst_facts *facts);
 
+/* Does the owner only want to read of such hits, for now? */
+bool pst_policy_is_dry(const struct pst_policy_conf *conf, struct pst_span name);
+
 struct pst_verdict {
 	enum pst_action action; /* what is done */
 	enum pst_action earned; /* what would be done, were `mode` not tag or observe and no `allow` there */

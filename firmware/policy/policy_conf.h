@@ -58,8 +58,19 @@ struct pst_policy_conf {
 	uint64_t message_bytes_max;
 	uint32_t recipient_count_max;
 	uint32_t hop_count_max;
+	const struct pst_span *dry_names; /* hits that are recorded only; `*` at the end stands for any rest */
+	uint32_t dry_name_count;
+	uint32_t refusal_count_max; /* of a session, for what client or sender are; then 421 */
 	uint32_t error_soft_count; /* replies become slow */
 	uint32_t error_hard_count; /* 421 */
 };
+
+/* "SPF_FAIL" is named by "SPF_FAIL" and by "SPF_*"; letters' case does not count. */
+static inline bool pst_policy_names(struct pst_span pattern, struct pst_span name)
+{
+	if (pattern.len > 0 && pattern.at[pattern.len - 1] == '*')
+		return pst_span_starts_nocase(name, pst_span_sub(pattern, 0, pattern.len - 1));
+	return pst_span_eq_nocase(pattern, name);
+}
 
 #endif

@@ -153,6 +153,8 @@ void pst_checks_init(struct pst_checks *checks, const struct pst_proxy_env *env,
 	*checks = (struct pst_checks){.env = env};
 	checks->test_timer.on_due = on_test_due;
 	checks->test_task.on_run = on_test_task;
+	pst_rate_init(&checks->rate,
+		      (struct pst_hash_key){pst_rng_u64(env->rng), pst_rng_u64(env->rng)});
 	pst_asks_init(&checks->asks, env->dns, env->loop, env->mem, PST_CHECK_SLOTS);
 	pst_pool_init(&checks->knocks, "knock", env->mem, sizeof(struct pst_knock),
 		      knock_count_max(conf), 16);

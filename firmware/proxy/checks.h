@@ -9,6 +9,7 @@
 #ifndef PST_PROXY_CHECKS_H
 #define PST_PROXY_CHECKS_H
 
+#include "check/rate.h"
 #include "check/zones.h"
 #include "proxy/ask.h"
 #include "proxy/proxy.h"
@@ -21,6 +22,7 @@
 struct pst_checks {
 	const struct pst_proxy_env *env;
 	struct pst_asks asks;
+	struct pst_rate rate;
 	struct pst_pool knocks, knock_works, senders;
 
 	struct pst_proxy_conf *conf; /* whose lists are being looked after; a reference */

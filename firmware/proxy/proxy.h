@@ -16,9 +16,11 @@
 #include "proxy/proxy_conf.h"
 
 struct pst_dns;
+struct pst_store;
 
 struct pst_proxy_env {
 	struct pst_loop *loop;
+	struct pst_store *store;    /* what outlives sessions; NULL: nothing does */
 	struct pst_dns *dns;        /* NULL: nobody is asked anything */
 	struct pst_net *net;        /* for clients and internal servers alike */
 	struct pst_mem *mem;

@@ -8,6 +8,7 @@
 #define PST_PROXY_PROXY_CONF_H
 
 #include "check/dnsbl_conf.h"
+#include "check/greylist_conf.h"
 #include "check/spf_conf.h"
 #include "dns/dns_conf.h"
 #include "policy/policy_conf.h"
@@ -41,6 +42,10 @@ struct pst_proxy_conf {
 	struct pst_dnsbl_conf dnsbl;
 	struct pst_zones *zones; /* the health of dnsbl's zones */
 	struct pst_spf_conf spf;
+	struct pst_greylist_conf greylist;
+	uint32_t rate_client_count_max; /* messages of one client network in a period; 0: no limit */
+	uint32_t rate_sender_count_max; /* of one sender domain */
+	uint32_t rate_period_ms;
 
 	struct pst_rules_set *rules; /* NULL: none */
 

@@ -56,6 +56,8 @@ struct pst_session {
 	uint32_t txn_count;
 	uint32_t ledger_chain; /* of outcomes it has been told but not spoken after */
 	uint32_t error_count;
+	uint32_t refused_txn;   /* the last one refused for what client or sender are, by its number */
+	uint32_t refused_count; /* how many were */
 	uint8_t phase;
 	uint8_t wait;
 	bool trusted;

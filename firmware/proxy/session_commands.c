@@ -32,10 +32,21 @@ void pst_session_answered(struct pst_session *session, const struct pst_smtp_rep
 	pst_session_resume(session);
 }
 
+/* What client or sender are does not change from one transaction to the next. */
+static void note_refusal(struct pst_session *session, enum pst_reason reason)
+{
+	if ((reason != PST_REASON_listed && reason != PST_REASON_score) ||
+	    session->refused_txn == session->txn_count)
+		return;
+	session->refused_txn = session->txn_count;
+	session->refused_count++;
+}
+
 static void on_recipient(void *owner, const struct pst_smtp_reply *reply)
 {
 	struct pst_session *session = owner;
 
+	note_refusal(session, (enum pst_reason)session->txn->rcpt_reason);
 	pst_session_answered(session, reply, reply->code / 100 == 2 ? "" : session->txn->id);
 }
 
@@ -239,6 +250,13 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 	};
 	struct pst_smtp_reply reply = ok;
 
+	if (!session->trusted && !session->submission &&
+	    session->refused_count >= session->conf->policy.refusal_count_max) {
+		pst_count(session->proxy->env.counters, PST_COUNTER_refused_again);
+		pst_smtp_server_answer(&session->core, 421);
+		pst_session_say_and_hang_up(session, PST_REASON_refused_session);
+		return;
+	}
 	if (session->submission && !pst_relay_private_is_open(&session->private)) {
 		pst_smtp_server_answer(&session->core, 421);
 		pst_session_say_and_hang_up(session, PST_REASON_login_lost);

@@ -137,6 +137,10 @@ struct pst_txn {
 	bool stream_due;      /* it will stream once it is judged */
 	bool quarantined;     /* goes to the owner's address */
 	bool dropped;         /* goes nowhere, and the client is told 250 */
+	bool rate_judged;
+	uint8_t rate_reason;  /* enum pst_reason */
+	bool greylist_judged;
+	bool greylisted;
 	bool exempt;          /* its recipients' scores decide nothing; they share it with their like only */
 	bool replayed;        /* every recipient was served before */
 	uint16_t refused_count;

@@ -42,7 +42,7 @@ static uint8_t flags_of_zone(const struct pst_txn *txn, const struct pst_dnsbl_z
 
 /* Hits live as long as the transaction. One that finds no room is lost to the score: that is our
  * trouble, not the sender's. */
-static void add_hit(struct pst_txn *txn, const struct pst_hit *found)
+void pst_txn_add_hit(struct pst_txn *txn, const struct pst_hit *found)
 {
 	struct pst_hit *hit = pst_arena_alloc(&txn->arena, sizeof(*hit));
 
@@ -51,6 +51,8 @@ static void add_hit(struct pst_txn *txn, const struct pst_hit *found)
 		return;
 	}
 	*hit = *found;
+	if (pst_policy_is_dry(&txn->conf->policy, hit->name))
+		hit->flags |= PST_HIT_DRY;
 	pst_hits_add(&txn->facts.hits, hit);
 }
 
@@ -83,7 +85,7 @@ static void add_facts(struct pst_txn *txn)
 		    !pst_policy_fact_holds((enum pst_fact_name)name, &txn->facts))
 			continue;
 		txn->facts_told |= 1U << name;
-		add_hit(txn, &hit);
+		pst_txn_add_hit(txn, &hit);
 	}
 }
 
@@ -96,7 +98,7 @@ static const char *const spf_names[2][PST_SPF_RESULT_COUNT] = {
 	 "SPF_HELO_TEMPERROR", "SPF_HELO_PERMERROR"},
 };
 
-static struct pst_span keep_text(struct pst_txn *txn, const struct pst_buf *text)
+struct pst_span pst_txn_keep_text(struct pst_txn *txn, const struct pst_buf *text)
 {
 	struct pst_span kept = pst_arena_copy(&txn->arena, pst_buf_span(text));
 
@@ -121,7 +123,7 @@ static struct pst_span spf_evidence(struct pst_txn *txn, const struct pst_spf *s
 		pst_buf_put_escaped(&text,
 				    (struct pst_span){spf->decided_by.at, spf->decided_by.len}, 255);
 	}
-	return keep_text(txn, &text);
+	return pst_txn_keep_text(txn, &text);
 }
 
 static void add_spf(struct pst_txn *txn, const struct pst_sender *sender)
@@ -145,16 +147,17 @@ static void add_spf(struct pst_txn *txn, const struct pst_sender *sender)
 	if (spf->term_len > 0)
 		results->mechanism = pst_arena_copy(&txn->arena,
 						    (struct pst_span){spf->term, spf->term_len});
-	add_hit(txn, &hit);
+	pst_txn_add_hit(txn, &hit);
 	if (!bounce) {
 		hit = (struct pst_hit){
 			.name = pst_span_text(spf_names[1][sender->helo_result]),
 		};
-		add_hit(txn, &hit);
+		pst_txn_add_hit(txn, &hit);
 	}
 	if (result == PST_SPF_PASS && !bounce)
 		txn->facts.set |= PST_FACT_SPF_PASS;
-	if (result == PST_SPF_TEMPERROR && txn->conf->spf.trouble_defers)
+	if (result == PST_SPF_TEMPERROR && txn->conf->spf.trouble_defers &&
+	    !pst_policy_is_dry(&txn->conf->policy, pst_span_text(spf_names[0][result])))
 		txn->facts.set |= PST_FACT_SPF_TROUBLE;
 }
 
@@ -177,7 +180,7 @@ static void add_domains(struct pst_txn *txn, const struct pst_dnsbl *lists)
 			pst_addr_put(&text, &found->code);
 		hit = (struct pst_hit){
 			.name = zone->name,
-			.evidence = keep_text(txn, &text),
+			.evidence = pst_txn_keep_text(txn, &text),
 			.score = pst_dnsbl_code_of(lists, found)->score,
 			.flags = (uint8_t)((pst_dnsbl_code_of(lists, found)->rejects
 						    ? PST_HIT_REJECTS
@@ -185,7 +188,7 @@ static void add_domains(struct pst_txn *txn, const struct pst_dnsbl *lists)
 					   (zone->dry ? PST_HIT_DRY : 0)),
 		};
 		hit.flags = flags_of_zone(txn, zone, hit.flags);
-		add_hit(txn, &hit);
+		pst_txn_add_hit(txn, &hit);
 	}
 }
 
@@ -207,7 +210,7 @@ static void hear_knock(struct pst_txn *txn)
 		struct pst_hit hit = knock->hits[i];
 
 		hit.flags = flags_of_zone(txn, knock->zones[i], hit.flags);
-		add_hit(txn, &hit);
+		pst_txn_add_hit(txn, &hit);
 	}
 }
 
@@ -388,7 +391,7 @@ static void add_rule_hits(struct pst_txn *txn, const struct pst_rules_run *run)
 			continue;
 		hit.name = rule.name;
 		hit.score = rule.score;
-		add_hit(txn, &hit);
+		pst_txn_add_hit(txn, &hit);
 	}
 }
 

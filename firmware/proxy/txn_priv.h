@@ -2,7 +2,7 @@
  *
  * Layer: proxy. txn.c: its way from MAIL to the final reply. txn_rcpt.c: its recipients. txn_fates.c:
  * what it asks of the ledger and leaves there. txn_record.c: the line that tells of it. txn_judge.c:
- * its score and its verdict.
+ * its score and its verdict. txn_habits.c: who sends too much, and who shall come again.
  */
 #ifndef PST_PROXY_TXN_PRIV_H
 #define PST_PROXY_TXN_PRIV_H
@@ -28,6 +28,17 @@ void pst_txn_judge(struct pst_txn *txn);
 /* Begin anew inside, for the quarantine address: an answer to that recipient follows.
  *  ret false: it has no route, or there is no memory */
 bool pst_txn_quarantine(struct pst_txn *txn) PST_MUST_CHECK;
+/* A finding among the transaction's hits, a dry run where the owner says so. */
+void pst_txn_add_hit(struct pst_txn *txn, const struct pst_hit *found);
+/* A copy in the transaction's memory; empty without memory. */
+struct pst_span pst_txn_keep_text(struct pst_txn *txn, const struct pst_buf *text);
+
+/* txn_habits.c */
+/* Has its client's network, or its sender's domain, sent too much lately? If not, this one is charged to them.
+ *  ret none | why its recipients are refused for now */
+enum pst_reason pst_txn_judge_rate(struct pst_txn *txn);
+/* A recipient has been taken inside. Shall its sender come again all the same? */
+bool pst_txn_greylisted(struct pst_txn *txn);
 
 /* txn.c */
 /* What was asked at MAIL or before is known. */

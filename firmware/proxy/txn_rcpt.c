@@ -108,6 +108,8 @@ static void offer(struct pst_txn *txn)
 	txn->rcpt_waits = false;
 	if (reason == PST_REASON_none)
 		reason = judge_score(txn);
+	if (reason == PST_REASON_none)
+		reason = pst_txn_judge_rate(txn);
 	if (reason == PST_REASON_none && txn->relay_dead)
 		reason = PST_REASON_relay_failed;
 	if (reason != PST_REASON_none) {
@@ -222,7 +224,11 @@ void pst_txn_on_recipient(struct pst_txn *txn, const struct pst_relay_event *eve
 		on_quarantine(txn, rcpt, event);
 		return;
 	}
-	if (event->code / 100 == 2) {
+	if (event->code / 100 == 2 && pst_txn_greylisted(txn)) {
+		/* It exists, and nobody who cannot wait has learnt that. */
+		reply = pst_txn_reply_of(PST_REASON_greylisted);
+		txn->rcpt_reason = PST_REASON_greylisted;
+	} else if (event->code / 100 == 2) {
 		rcpt->accepted = true;
 		if (txn->accepted_last)
 			txn->accepted_last->next = &rcpt->relay;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define READ_BYTES 65536
+#define STORE_BYTES 4096
 #define LOG_RING_BYTES (256 * 1024)
 #define PORT_FIRST 40000
 #define STILL_TURNS_MAX 20000 /* turns with something to do, but no byte moved */
@@ -849,6 +850,7 @@ bool pst_stage_begin(struct pst_stage *stage, struct pst_config *config)
 {
 	struct pst_proxy_env env = {
 		.loop = &stage->loop,
+		.store = &stage->store.store,
 		.mem = &stage->alloc.mem,
 		.rng = &stage->rng.rng,
 		.log = &stage->log,
@@ -860,6 +862,8 @@ bool pst_stage_begin(struct pst_stage *stage, struct pst_config *config)
 	};
 	struct pst_addr failed;
 
+	must(pst_store_memory_init(&stage->store, &stage->world.mem, (struct pst_hash_key){1, 2},
+				   STORE_BYTES, stage->loop.now_ms) == 0);
 	env.net = net_of(stage);
 	stage->bound = pst_proxy_bound(&config->proxy);
 	pst_alloc_fail_at(&stage->alloc, stage->plan.fail_at, stage->plan.fail_on);
@@ -908,6 +912,8 @@ void pst_stage_fini(struct pst_stage *stage)
 	if (stage->proxy)
 		pst_proxy_free(stage->proxy);
 	stage->proxy = NULL;
+	if (stage->store.slots)
+		pst_store_memory_fini(&stage->store);
 	while ((door = stage->doors)) {
 		stage->doors = door->next;
 		pst_door_open(door, false);

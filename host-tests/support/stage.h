@@ -20,6 +20,7 @@
 #include "net/net_lwip.h"
 #include "net/net_memory.h"
 #include "proxy/proxy_priv.h"
+#include "store/store_memory.h"
 #include "support/alloc_fail.h"
 #include "support/bytes.h"
 #include "support/poller_sim.h"
@@ -134,6 +135,7 @@ struct pst_stage {
 	void *log_area;
 	struct pst_bytes log_text;   /* everything logged so far, without the time stamps */
 	struct pst_counters counters;
+	struct pst_store_memory store;
 	struct pst_config_reader reader;
 	struct pst_config_report report;
 	struct pst_bytes conf_text;
