@@ -11,10 +11,38 @@
 #include "proxy/proxy_priv.h"
 #include "proxy/session_priv.h"
 #include "smtp/hop.h"
+#include "store/store.h"
+
+#define PATIENT_S (30 * 86400)
 
 static uint64_t now_of(const struct pst_session *session)
 {
 	return session->proxy->env.loop->now_ms;
+}
+
+static uint64_t patience_key(const struct pst_session *session)
+{
+	struct pst_addr network = pst_addr_network(&session->link.conn.peer);
+
+	return pst_store_key(session->proxy->env.store, PST_STORE_PATIENT,
+			     (struct pst_span){network.ip, sizeof(network.ip)});
+}
+
+static bool has_waited_before(const struct pst_session *session)
+{
+	struct pst_store *store = session->proxy->env.store;
+	struct pst_store_entry entry;
+
+	return store && store->ops->get(store, patience_key(session), now_of(session), &entry);
+}
+
+/* If there is no room for it, it waits again the next time. */
+static void remember_patience(const struct pst_session *session)
+{
+	struct pst_store *store = session->proxy->env.store;
+
+	if (store)
+		(void)store->ops->put(store, patience_key(session), 0, PATIENT_S, now_of(session));
 }
 
 static void greet(struct pst_session *session)
@@ -48,7 +76,6 @@ static void knock(struct pst_session *session)
 /* The client is known by now: admitted, and counted. */
 static void begin(struct pst_session *session)
 {
-	struct pst_proxy *proxy = session->proxy;
 
 	knock(session);
 	if (session->tls_first) {
@@ -56,7 +83,7 @@ static void begin(struct pst_session *session)
 		return;
 	}
 	if (session->trusted || session->submission || session->conf->early_ms == 0 ||
-	    pst_tally_count(&proxy->patient, &session->link.conn.peer, now_of(session)) > 0) {
+	    has_waited_before(session)) {
 		greet(session);
 		return;
 	}
@@ -158,6 +185,6 @@ void pst_session_opening_due(struct pst_session *session)
 		return;
 	}
 	if (!is_early(session))
-		pst_tally_add(&session->proxy->patient, &session->link.conn.peer, now_of(session));
+		remember_patience(session);
 	greet(session);
 }

@@ -2,7 +2,6 @@
 #include "proxy/proxy_priv.h"
 
 #define TLS_FAILURES_MS 3600000
-#define PATIENT_MS (30ULL * 86400000)
 #define DELIVERED_MS (30ULL * 86400000)
 #define BAD_RCPT_MS 600000
 #define HIGH_WATER 90 /* per cent of the sessions: overload begins */
@@ -379,7 +378,6 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	proxy->handshake_count_bound = conf->handshake_count_max;
 	proxy->name_key = (struct pst_hash_key){pst_rng_u64(env->rng), pst_rng_u64(env->rng)};
 	proxy->drain_timer.on_due = on_drain_due;
-	pst_tally_init(&proxy->patient, key, PATIENT_MS);
 	pst_tally_init(&proxy->tls_failures, key, TLS_FAILURES_MS);
 	pst_recent_init(&proxy->delivered, key, DELIVERED_MS);
 	pst_recent_init(&proxy->bad_rcpts, key, BAD_RCPT_MS);

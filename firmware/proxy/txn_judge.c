@@ -255,12 +255,14 @@ void pst_txn_begin_checks(struct pst_txn *txn, struct pst_knock *knock)
 	txn->results.hostname = txn->conf->hostname;
 	txn->results.helo = txn->facts.helo;
 	txn->results.mailbox = txn->facts.sender;
+	/* For that nobody has to be asked. */
+	if (!(txn->facts.set & (PST_FACT_TRUSTED | PST_FACT_SUBMITTED)))
+		txn->facts.set |= pst_helo_facts(txn->facts.helo, &txn->facts.client,
+						 txn->conf->hostname, &txn->facts.service);
 	if (!knock)
 		return;
 	txn->knock = pst_knock_ref(knock);
 	txn->knock_wait.on_settled = on_knock_settled;
-	txn->facts.set |= pst_helo_facts(txn->facts.helo, &txn->facts.client, txn->conf->hostname,
-					 &txn->facts.service);
 	if (pst_knock_settled(knock))
 		hear_knock(txn);
 	else
