@@ -45,6 +45,10 @@ void pst_message_free(struct pst_message *message)
 		message->first = page->next;
 		pst_share_return(message->share, page);
 	}
+	while ((page = message->edits)) {
+		message->edits = page->next;
+		pst_share_return(message->share, page);
+	}
 	if (message->trace)
 		pst_share_return(message->share, message->trace);
 	*message = (struct pst_message){.share = message->share};
@@ -151,6 +155,7 @@ int pst_message_append(struct pst_message *message, struct pst_span wire)
 		/* Too long to be looked at: what there is of it stays in front, the rest is body. */
 		message->header_unseen = true;
 		message->header_done = true;
+		message->header_bytes = message->header_len;
 		return body_append(message, wire);
 	}
 	if (header_grow(message, message->header_len + part) < 0)
@@ -158,7 +163,36 @@ int pst_message_append(struct pst_message *message, struct pst_span wire)
 	memcpy(&message->header[message->header_len], wire.at, part);
 	message->header_len += part;
 	message->header_done = done;
+	message->header_bytes = message->header_len;
 	return done ? body_append(message, pst_span_sub(wire, part, wire.len)) : 0;
+}
+
+#define EDITS_A_PAGE (sizeof(((struct pst_page *)0)->data) / sizeof(uint64_t))
+
+void pst_message_edit(struct pst_message *message, const struct pst_smtp_edit *edit)
+{
+	struct pst_page *page = message->edits_last;
+	uint64_t entry;
+
+	if (!message->header_done || edit->at < message->header_bytes || message->edits_lost)
+		return;
+	if (!page || page->len == EDITS_A_PAGE * sizeof(entry)) {
+		page = message->edit_count < PST_MESSAGE_EDITS_MAX ? pst_share_page(message->share)
+								    : NULL;
+		if (!page) {
+			message->edits_lost = true;
+			return;
+		}
+		if (message->edits_last)
+			message->edits_last->next = page;
+		else
+			message->edits = page;
+		message->edits_last = page;
+	}
+	entry = (edit->at - message->header_bytes) << 1 | edit->cr_left_out;
+	memcpy(&page->data[page->len], &entry, sizeof(entry));
+	page->len += (uint32_t)sizeof(entry);
+	message->edit_count++;
 }
 
 void pst_message_end(struct pst_message *message)
@@ -325,4 +359,86 @@ bool pst_message_at_dot(const struct pst_message *message, const struct pst_mess
 bool pst_message_at_end(const struct pst_message_cursor *cursor)
 {
 	return cursor->part == PART_END;
+}
+
+/* ---- as it came ------------------------------------------------------------------------------ */
+
+/*  ret false: there is none */
+static bool next_edit(const struct pst_message_raw *raw, uint64_t *at, bool *cr_left_out)
+{
+	uint64_t entry;
+
+	if (!raw->edits)
+		return false;
+	memcpy(&entry, &raw->edits->data[raw->edit_off * sizeof(entry)], sizeof(entry));
+	*at = entry >> 1;
+	*cr_left_out = entry & 1;
+	return true;
+}
+
+static void pass_edit(struct pst_message_raw *raw)
+{
+	raw->edit_off++;
+	if (raw->edit_off * sizeof(uint64_t) < raw->edits->len)
+		return;
+	raw->edits = raw->edits->next;
+	raw->edit_off = 0;
+}
+
+static void pass_wire(struct pst_message_raw *raw, uint32_t len)
+{
+	if (raw->cursor.part == PART_BODY)
+		raw->body_off += len;
+	raw->cursor.off += len;
+}
+
+struct pst_span pst_message_raw_next(const struct pst_message *message, struct pst_message_raw *raw,
+				     uint64_t max)
+{
+	static const struct pst_span cr = {(const uint8_t *)"\r", 1};
+
+	if (!raw->begun) {
+		raw->begun = true;
+		raw->at_line_start = true;
+		raw->edits = message->edits;
+	}
+	while (max > 0) {
+		struct pst_span wire = here(message, &raw->cursor), rest, piece;
+		bool in_body = raw->cursor.part == PART_BODY, cr_left_out;
+		uint64_t at = 0;
+
+		if (wire.len == 0)
+			break;
+		wire = pst_span_sub(wire, 0, (uint32_t)PST_MIN(max, wire.len));
+		if (in_body && next_edit(raw, &at, &cr_left_out)) {
+			if (at == raw->body_off && cr_left_out) {
+				pass_edit(raw);
+				return cr;
+			}
+			if (at == raw->body_off) {
+				raw->at_line_start = wire.at[0] == '\n';
+				pass_wire(raw, 1);
+				pass_edit(raw);
+				continue;
+			}
+			wire = pst_span_sub(wire, 0, (uint32_t)PST_MIN(wire.len, at - raw->body_off));
+		}
+		rest = wire;
+		piece = pst_smtp_unstuff_next(&rest, &raw->at_line_start);
+		pass_wire(raw, wire.len - rest.len);
+		if (piece.len > 0)
+			return piece;
+	}
+	return PST_SPAN_NONE;
+}
+
+uint64_t pst_message_raw_bytes(const struct pst_message *message)
+{
+	struct pst_message_raw raw = {0};
+	uint64_t total = 0;
+	uint32_t len;
+
+	while ((len = pst_message_raw_next(message, &raw, UINT64_MAX).len) > 0)
+		total += len;
+	return total;
 }

@@ -5,6 +5,8 @@
  * contiguous block, so that it can be looked at; the body is a chain of pages. A cursor walks trace,
  * header, body and the final dot line as spans for one gathering write. A held message keeps its
  * pages and can be walked again; a streamed one gives them back behind the cursor.
+ * What BDAT carried can be had back as it came, for another BDAT: where the wire form differs from it is
+ * kept beside it (but for the header, which goes on in wire form's newlines).
  * Memory: charged to the transaction's share. A header beyond `header_bytes_max` goes on unseen, as
  * body.
  */
@@ -12,7 +14,10 @@
 #define PST_PROXY_MESSAGE_H
 
 #include "base/buf.h"
+#include "smtp/data.h"
 #include "proxy/hold.h"
+
+#define PST_MESSAGE_EDITS_MAX 16384 /* then there is no way back */
 
 struct pst_message {
 	struct pst_share *share;
@@ -23,6 +28,10 @@ struct pst_message {
 	struct pst_page *first, *last;
 	uint64_t body_bytes;   /* in pages now */
 	uint64_t bytes;        /* appended in all */
+	uint64_t header_bytes; /* of `bytes`, once it is done */
+	struct pst_page *edits, *edits_last; /* uint64_t: place in the body, and cr_left_out in bit 0 */
+	uint32_t edit_count;
+	bool edits_lost;
 	struct pst_page *trace; /* our header fields, written last, sent first */
 };
 
@@ -39,6 +48,8 @@ void pst_message_free(struct pst_message *message);
 /* Append wire bytes.
  *  ret 0 | -PST_E_NOMEM: over a bound; nothing or part was appended, the message is of no use */
 int pst_message_append(struct pst_message *message, struct pst_span wire) PST_MUST_CHECK;
+/* Note where the wire form appended last differs from what came. */
+void pst_message_edit(struct pst_message *message, const struct pst_smtp_edit *edit);
 /* There will be no more: what was collected is header, even without an empty line. */
 void pst_message_end(struct pst_message *message);
 
@@ -52,6 +63,22 @@ void pst_message_header_cut(struct pst_message *message, uint32_t len);
 /* The buffer for our own fields; NULL when over a bound. */
 int pst_message_trace(struct pst_message *message, struct pst_buf *out) PST_MUST_CHECK;
 void pst_message_trace_done(struct pst_message *message, const struct pst_buf *trace);
+
+/* A walk over the same without the dot line, stuffing dots, and what the edits say. A zeroed one is at the
+ * beginning. */
+struct pst_message_raw {
+	struct pst_message_cursor cursor;
+	uint64_t body_off; /* wire bytes */
+	struct pst_page *edits;
+	uint32_t edit_off; /* in that page, in entries */
+	bool begun, at_line_start;
+};
+
+/* The next piece, at most `max` bytes; empty at the end. */
+struct pst_span pst_message_raw_next(const struct pst_message *message, struct pst_message_raw *raw,
+				     uint64_t max);
+/* All of it, in bytes. */
+uint64_t pst_message_raw_bytes(const struct pst_message *message);
 
 /* The next spans from the cursor; the dot line only if `with_dot`.
  *  ret number of spans, 0 to count_max */

@@ -310,6 +310,66 @@ static void begin_streaming(struct pst_txn *txn)
 	pst_relay_data(&txn->tx);
 }
 
+/* All of it is here, so one chunk will do. */
+static void begin_chunk(struct pst_txn *txn)
+{
+	struct pst_buf command;
+
+	pst_buf_init(&command, txn->bdat, sizeof(txn->bdat));
+	if (pst_buf_printf(&command, "BDAT %llu LAST\r\n",
+			   (unsigned long long)pst_message_raw_bytes(&txn->message)) < 0)
+		PST_BUG_ON(true);
+	txn->bdat_len = (uint8_t)command.len;
+	txn->bdat_off = 0;
+	txn->raw = (struct pst_message_raw){0};
+}
+
+static uint32_t chunk_spans(const struct pst_txn *txn, struct pst_span *spans, uint32_t count_max)
+{
+	struct pst_message_raw walk = txn->raw;
+	uint32_t count = 0;
+
+	if (txn->bdat_off < txn->bdat_len)
+		spans[count++] = (struct pst_span){&txn->bdat[txn->bdat_off],
+						   (uint32_t)txn->bdat_len - txn->bdat_off};
+	while (count < count_max) {
+		spans[count] = pst_message_raw_next(&txn->message, &walk, UINT64_MAX);
+		if (spans[count].len == 0)
+			break;
+		count++;
+	}
+	return count;
+}
+
+static uint32_t next_spans(const struct pst_txn *txn, bool with_dot, struct pst_span *spans,
+			   uint32_t count_max)
+{
+	return txn->chunked_inside ? chunk_spans(txn, spans, count_max)
+				   : pst_message_spans(&txn->message, &txn->cursor, with_dot, spans,
+						       count_max);
+}
+
+static void advance(struct pst_txn *txn, uint64_t sent)
+{
+	uint32_t of_command = (uint32_t)PST_MIN(sent, (uint64_t)txn->bdat_len - txn->bdat_off);
+
+	if (!txn->chunked_inside) {
+		pst_message_advance(&txn->message, &txn->cursor, sent, !txn->tx.body_kept);
+		return;
+	}
+	txn->bdat_off = (uint8_t)(txn->bdat_off + of_command);
+	for (sent -= of_command; sent > 0;)
+		sent -= pst_message_raw_next(&txn->message, &txn->raw, sent).len;
+}
+
+static bool is_all_out(const struct pst_txn *txn)
+{
+	struct pst_span span;
+
+	return txn->chunked_inside ? chunk_spans(txn, &span, 1) == 0
+				   : pst_message_at_end(&txn->cursor);
+}
+
 /* Write what there is, and the dot behind it once the message is good and whole. */
 static void pump(struct pst_txn *txn)
 {
@@ -323,8 +383,7 @@ static void pump(struct pst_txn *txn)
 		finish(txn, NULL, false);
 		return;
 	}
-	while ((count = pst_message_spans(&txn->message, &txn->cursor, with_dot, spans,
-					  PST_COUNT(spans))) > 0) {
+	while ((count = next_spans(txn, with_dot, spans, PST_COUNT(spans))) > 0) {
 		uint64_t total = 0;
 		int64_t sent = pst_relay_write(&txn->tx, spans, count);
 
@@ -334,11 +393,11 @@ static void pump(struct pst_txn *txn)
 		}
 		for (uint32_t i = 0; i < count; i++)
 			total += spans[i].len;
-		pst_message_advance(&txn->message, &txn->cursor, (uint64_t)sent, !txn->tx.body_kept);
+		advance(txn, (uint64_t)sent);
 		if ((uint64_t)sent < total)
 			break;
 	}
-	if (with_dot && pst_message_at_end(&txn->cursor)) {
+	if (with_dot && is_all_out(txn)) {
 		txn->phase = PST_TXN_FINAL;
 		pst_relay_dot_written(&txn->tx);
 		pst_message_free(&txn->message);
@@ -368,7 +427,7 @@ static void look_at_header(struct pst_txn *txn)
 		pst_hasher_add(&txn->content, (struct pst_span){page->data, page->len});
 }
 
-static void take_piece(struct pst_txn *txn, struct pst_span wire)
+static void take_piece(struct pst_txn *txn, struct pst_span wire, const struct pst_smtp_data *data)
 {
 	bool header_was_done = txn->message.header_done;
 
@@ -377,6 +436,8 @@ static void take_piece(struct pst_txn *txn, struct pst_span wire)
 		stop_taking(txn, PST_REASON_memory);
 		return;
 	}
+	for (uint32_t i = 0; i < data->edit_count && data->content; i++)
+		pst_message_edit(&txn->message, &data->edits[i]);
 	if (!header_was_done && txn->message.header_done)
 		look_at_header(txn);
 	else if (txn->content_hash)
@@ -399,7 +460,7 @@ bool pst_txn_body(struct pst_txn *txn, struct pst_span wire, const struct pst_sm
 		return true;
 	}
 	if (wire.len > 0)
-		take_piece(txn, wire);
+		take_piece(txn, wire, data);
 	if (txn->stream_due) {
 		txn->paused = true;
 		return false;
@@ -430,6 +491,7 @@ static void commit(struct pst_txn *txn, bool streaming)
 		return;
 	if (goes_on && !txn->replayed && !txn->relay_dead && !streaming) {
 		txn->tx.body_kept = true;
+		txn->tx.may_chunk = txn->message.edit_count > 0 && !txn->message.edits_lost;
 		pst_relay_data(&txn->tx);
 	} else {
 		pst_loop_resume(txn->txns->env->loop, &txn->task);
@@ -555,6 +617,9 @@ static void on_data_reply(struct pst_txn *txn, const struct pst_relay_event *eve
 	}
 	txn->body_open = true;
 	txn->cursor = (struct pst_message_cursor){0};
+	txn->chunked_inside = event->chunked;
+	if (event->chunked)
+		begin_chunk(txn);
 	pump(txn);
 	if (txn->phase == PST_TXN_STREAM)
 		tell_room(txn);

@@ -102,6 +102,9 @@ struct pst_txn {
 	struct pst_arena arena;
 	struct pst_message message;
 	struct pst_message_cursor cursor;
+	struct pst_message_raw raw; /* the same where the body goes by BDAT */
+	uint8_t bdat_len, bdat_off; /* that command, and what of it has left */
+	uint8_t bdat[40];
 	const struct pst_route *route;
 	struct pst_rcpt *rcpts, *rcpt_last, *offered;
 	struct pst_relay_rcpt *accepted_last;
@@ -127,6 +130,7 @@ struct pst_txn {
 	bool rcpt_waits;      /* for the checks, and then it is offered */
 	bool asked_bare;      /* it is postmaster without a domain */
 	bool begun;           /* the internal half */
+	bool chunked_inside;  /* the body goes by BDAT */
 	bool body_open;       /* 354 was given inside */
 	bool relay_dead;      /* the internal half can only be ended */
 	bool paused;          /* on_room is owed */

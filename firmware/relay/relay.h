@@ -44,6 +44,7 @@ struct pst_relay_event {
 	const char *reason;     /* FAILED: a short phrase of ours for the log */
 	struct pst_relay_rcpt *rcpt; /* FINAL over LMTP: whose word it is; NULL: everybody's */
 	bool last;              /* FINAL: no other recipient's word is outstanding */
+	bool chunked;           /* DATA: by BDAT, there is no 354 */
 	bool ours;              /* a refusal that speaks of our misconfiguration: answer 451 */
 	bool final_lost;        /* FAILED after the dot: nobody knows whether it was delivered */
 };
@@ -64,6 +65,7 @@ struct pst_relay_tx {
 	struct pst_smtp_identity identity;
 	struct pst_smtp_mail mail;
 	struct pst_relay_private *private; /* go by this connection; NULL: by one of the pool */
+	bool may_chunk; /* where the server has CHUNKING, the body goes by BDAT */
 	bool body_kept; /* the whole body can be written once more */
 	struct pst_relay_rcpt *accepted; /* appended to by the owner when a recipient was taken */
 
@@ -147,11 +149,12 @@ void pst_relay_offer(struct pst_relay_tx *tx, const struct pst_relay_rcpt *rcpt)
 void pst_relay_repeat(struct pst_relay_tx *tx);
 /* Ask for 354; DATA or FAILED follows. */
 void pst_relay_data(struct pst_relay_tx *tx);
-/* Write wire-form body. ret >= 0 bytes taken (WRITABLE follows if not all) | -PST_E_*: FAILED
+/* Write wire-form body; behind a chunked DATA, the BDAT command and its octets. ret >= 0 bytes taken (WRITABLE follows if not all) | -PST_E_*: FAILED
  * follows. */
 int64_t pst_relay_write(struct pst_relay_tx *tx, const struct pst_span *spans, uint32_t count)
 	PST_MUST_CHECK;
-/* The last span written was ".\r\n" and all was taken: FINAL or FAILED follows. */
+/* The last span written was ".\r\n", or the last of a BDAT LAST, and all was taken: FINAL or FAILED
+ * follows. */
 void pst_relay_dot_written(struct pst_relay_tx *tx);
 
 /* The tx is over. Legal at any time, and final. Before DATA the connection is cleared by RSET and

@@ -151,6 +151,10 @@ static int put_next(struct pst_relay_tx *tx, struct pst_buf *out)
 	} else if (tx->offer && !tx->offer_sent) {
 		ret = pst_smtp_client_rcpt(core, out, tx->offer->mailbox, tx->offer->dsn);
 		tx->offer_sent = ret == 0;
+	} else if (tx->data_wanted && core->due_count == 0 && tx->may_chunk &&
+		   (core->caps.set & PST_SMTP_CAP_CHUNKING)) {
+		tx->phase = PST_TX_BODY; /* the owner says BDAT, for it knows how much there is */
+		return 0;
 	} else if (tx->data_wanted && core->due_count == 0) {
 		ret = pst_smtp_client_data(core, out);
 		if (ret == 0)
@@ -205,6 +209,14 @@ static bool may_send(const struct pst_smtp_client *core)
 	       core->due[core->due_count - 1] != PST_SMTP_CMD_NOOP;
 }
 
+static void tell_chunked(struct pst_relay_tx *tx)
+{
+	struct pst_relay_event event = {.kind = PST_RELAY_DATA, .code = 354, .chunked = true};
+
+	pst_relay_conn_arm(tx->conn);
+	tell(tx, &event);
+}
+
 void pst_relay_tx_step(struct pst_relay_tx *tx)
 {
 	struct pst_relay_conn *conn = tx->conn;
@@ -231,6 +243,10 @@ void pst_relay_tx_step(struct pst_relay_tx *tx)
 	}
 	if (sent)
 		pst_relay_conn_arm(conn);
+	if (tx->phase == PST_TX_BODY) {
+		tell_chunked(tx);
+		return;
+	}
 	if (conn->core.due_count > 0 || tx->phase != PST_TX_ENVELOPE)
 		return;
 	if (tx->mail_code && tx->offer)

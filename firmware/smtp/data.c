@@ -122,6 +122,13 @@ static uint32_t run(struct pst_smtp_data *data, struct pst_span in, uint32_t fro
 	return i;
 }
 
+static void edit(struct pst_smtp_data *data, uint32_t off, bool cr_left_out)
+{
+	PST_BUG_ON(data->edit_count == PST_SMTP_EDITS_MAX);
+	data->edits[data->edit_count++] =
+		(struct pst_smtp_edit){data->out_bytes + off, cr_left_out};
+}
+
 /* A byte that is not its own wire form, in the state before it.
  *  out  out: what must be handed out in its place, or before it is looked at again
  *  ret  bytes consumed */
@@ -149,6 +156,7 @@ static uint32_t step(struct pst_smtp_data *data, uint8_t c, struct pst_span *out
 		data->bare_newline_count++;
 		data->line_bytes = 0;
 		data->state = SOFT;
+		edit(data, c == '\n' ? 0 : 1, false);
 		*out = BYTES_CR_LF;
 		return 1;
 	case CR:
@@ -158,21 +166,26 @@ static uint32_t step(struct pst_smtp_data *data, uint8_t c, struct pst_span *out
 		}
 		data->bare_newline_count++;
 		data->state = SOFT;
+		edit(data, 0, false);
 		*out = BYTES_LF;
 		return 0;
 	case CR_CR:
 		if (c == '\n') {
 			data->bare_newline_count++;
 			data->state = CR;
+			edit(data, 0, true);
 			return 0;
 		}
 		if (c == '\r') {
 			data->bare_newline_count++;
+			edit(data, 0, false);
 			*out = BYTES_LF_CR;
 			return 1;
 		}
 		data->bare_newline_count += 2;
 		data->state = SOFT;
+		edit(data, 0, false);
+		edit(data, 2, false);
 		*out = BYTES_LF_CR_LF;
 		return 0;
 	case DOT:
@@ -210,6 +223,7 @@ int pst_smtp_data_next(struct pst_smtp_data *data, struct pst_span in, uint32_t 
 
 	PST_BUG_ON(data->state == END);
 	*out = PST_SPAN_NONE;
+	data->edit_count = 0;
 	while (i < in.len && out->len == 0 && data->state != END) {
 		if (data->state <= CR) {
 			uint32_t end = run(data, in, i);
@@ -232,16 +246,22 @@ struct pst_span pst_smtp_data_finish(struct pst_smtp_data *data)
 	struct pst_span owed = PST_SPAN_NONE;
 
 	PST_BUG_ON(!data->content);
+	data->edit_count = 0;
 	switch (data->state) {
 	case TEXT:
+		edit(data, 0, false);
+		edit(data, 1, false);
 		owed = BYTES_CR_LF;
 		break;
 	case CR:
 		data->bare_newline_count++;
+		edit(data, 0, false);
 		owed = BYTES_LF;
 		break;
 	case CR_CR:
 		data->bare_newline_count += 2;
+		edit(data, 0, false);
+		edit(data, 2, false);
 		owed = BYTES_LF_CR_LF;
 		break;
 	default:

@@ -20,6 +20,16 @@
 
 #include "base/span.h"
 
+/* Where the wire form is not what came: a byte of ours that was not there, or a CR that was left out in
+ * front of this place. With a stuffing dot taken off each line, they lead back to the content of BDAT
+ * (but for NULs). */
+struct pst_smtp_edit {
+	uint64_t at; /* in wire bytes, from the message's beginning */
+	bool cr_left_out;
+};
+
+#define PST_SMTP_EDITS_MAX 2
+
 struct pst_smtp_data {
 	uint8_t state;
 	uint64_t out_bytes;        /* wire bytes handed out, the final dot line not counted */
@@ -29,6 +39,8 @@ struct pst_smtp_data {
 	uint32_t line_bytes_max;   /* the longest so far */
 	bool eight_bit;            /* a byte above 127 was there */
 	bool content;              /* by BDAT */
+	uint8_t edit_count;        /* in what the last call handed out, or just before it */
+	struct pst_smtp_edit edits[PST_SMTP_EDITS_MAX];
 };
 
 void pst_smtp_data_init(struct pst_smtp_data *data);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GREETING, EHLO, LHLO, HELO, XCLIENT, XFORWARD, MAIL, RCPT, DATA, DOT, RSET, NOOP, QUIT, OTHER };
+enum { GREETING, EHLO, LHLO, HELO, XCLIENT, XFORWARD, MAIL, RCPT, DATA, BDAT, DOT, RSET, NOOP, QUIT, OTHER };
 
 static const struct {
 	const char *verb;
@@ -26,6 +26,7 @@ static const struct {
 	[MAIL] = {"MAIL", "250 2.1.0 ok\r\n", false},
 	[RCPT] = {"RCPT", "250 2.1.5 ok\r\n", false},
 	[DATA] = {"DATA", "354 go on\r\n", true},
+	[BDAT] = {"BDAT", "", false},
 	[DOT] = {".", "250 2.0.0 queued\r\n", false},
 	[RSET] = {"RSET", "250 2.0.0 ok\r\n", false},
 	[NOOP] = {"NOOP", "250 2.0.0 ok\r\n", true},
@@ -170,6 +171,9 @@ static void say(struct pst_inside_conn *conn, struct pst_span text)
 		if (conn->due_count > 0 && (conn->due[0] == EHLO || conn->due[0] == LHLO) &&
 		    pst_span_starts_nocase(pst_span_sub(line, 4, line.len), PST_SPAN("PIPELINING")))
 			conn->pipelining = true;
+		if (conn->due_count > 0 && (conn->due[0] == EHLO || conn->due[0] == LHLO) &&
+		    pst_span_starts_nocase(pst_span_sub(line, 4, line.len), PST_SPAN("CHUNKING")))
+			conn->chunking = true;
 		if (line.len >= 4 && pst_is_digit(line.at[0]) && pst_is_digit(line.at[1]) &&
 		    pst_is_digit(line.at[2]) && (line.at[3] == ' ' || line.at[3] == '\r') && end >= 0)
 			book(conn, (uint8_t)(line.at[0] - '0'));
@@ -264,10 +268,29 @@ static void check_order(struct pst_inside_conn *conn, uint8_t command, struct ps
 		fault(conn, "RCPT without MAIL", line);
 	else if (command == DATA && !conn->rcpt && !rcpt_due)
 		fault(conn, "DATA without a recipient", line);
+	else if (command == BDAT && (!conn->rcpt || conn->due_count > 0))
+		fault(conn, "BDAT before its recipients are known", line);
+	else if (command == BDAT && !conn->chunking)
+		fault(conn, "BDAT, which was not offered", line);
 	else if (command == XFORWARD && (conn->mail || mail_due))
 		fault(conn, "XFORWARD in a transaction", line);
 	else if (command == OTHER)
 		fault(conn, "no command of ours", line);
+}
+
+/* The proxy says one, and it is the last. */
+static void begin_chunk(struct pst_inside_conn *conn, struct pst_span line)
+{
+	struct pst_span rest = line, size;
+
+	(void)pst_span_word(&rest);
+	size = pst_span_word(&rest);
+	if (pst_span_u64(size, UINT64_MAX, &conn->chunk_left) < 0 || conn->chunk_left == 0 ||
+	    !pst_span_eq(pst_span_trim(rest), PST_SPAN("LAST"))) {
+		fault(conn, "another BDAT than expected", line);
+		return;
+	}
+	conn->message = message_new(conn);
 }
 
 static void on_command(struct pst_inside_conn *conn, struct pst_span line)
@@ -278,6 +301,10 @@ static void on_command(struct pst_inside_conn *conn, struct pst_span line)
 	check_order(conn, command, line);
 	pst_bytes_add_span(&conn->inside->lines, line);
 	pst_bytes_add(&conn->inside->lines, "\n", 1);
+	if (command == BDAT) {
+		begin_chunk(conn, line);
+		return;
+	}
 	if (conn->due_count == PST_INSIDE_DUE_MAX) {
 		fault(conn, "too many commands at once", line);
 		return;
@@ -363,6 +390,20 @@ static void on_dot(struct pst_inside_conn *conn)
 	pst_bytes_free(&rcpts);
 }
 
+/*  ret true: octets were taken off the peer's input */
+static bool take_chunk(struct pst_inside_conn *conn)
+{
+	struct pst_span in = pst_bytes_from(&conn->peer->in, conn->peer->looked);
+	struct pst_span piece = pst_span_sub(in, 0, (uint32_t)PST_MIN(in.len, conn->chunk_left));
+
+	conn->peer->looked += piece.len;
+	conn->chunk_left -= piece.len;
+	pst_bytes_add_span(&conn->message->wire, piece);
+	if (conn->chunk_left == 0)
+		on_dot(conn);
+	return piece.len > 0;
+}
+
 /* One line of a body, or the part of one that is there.
  *  ret true: bytes were taken off the peer's input */
 static bool take_body(struct pst_inside_conn *conn)
@@ -398,7 +439,9 @@ static void on_input(struct pst_peer *peer)
 
 	/* A server that is about to close does nothing more. */
 	while (peer->open && peer->end_due <= PST_PEER_SHUT &&
-	       (conn->in_body ? take_body(conn) : take_command(conn)))
+	       (conn->in_body	  ? take_body(conn)
+		: conn->chunk_left ? take_chunk(conn)
+				   : take_command(conn)))
 		;
 	if (peer->looked > from)
 		conn->inside->last = conn;

@@ -26,7 +26,7 @@ struct pst_inside_rule {
 
 struct pst_inside_message {
 	struct pst_bytes envelope; /* "<from> PARAMETERS to <rcpt> <rcpt>" */
-	struct pst_bytes wire;     /* as it came, without the dot line */
+	struct pst_bytes wire;     /* as it came, without the dot line; by BDAT just its octets */
 	uint32_t taken;            /* 2xx was said: counted from 1, in that order */
 	bool whole;                /* the dot has come */
 };
@@ -40,6 +40,8 @@ struct pst_inside_conn {
 	uint8_t due[PST_INSIDE_DUE_MAX]; /* commands not answered yet, oldest first */
 	uint32_t due_count;
 	uint32_t judged; /* LMTP: bytes of `rcpts` whose fate was told */
+	uint64_t chunk_left; /* of a BDAT LAST */
+	bool chunking; /* was offered */
 	bool lmtp, greeted, pipelining, hung, in_body, mail_asked, mail, rcpt;
 	struct pst_inside_message *message; /* being received */
 	struct pst_bytes sender, rcpts, rcpt_asked;

@@ -356,6 +356,90 @@ static void cut_header(void **state)
 	pst_bytes_free(&got);
 }
 
+/* What came by BDAT, decoded in any pieces, is had back as it came, in any pieces; its header aside. */
+static void check_raw(struct pst_rng_seed *rng, struct pst_span content)
+{
+	static const struct pst_span header = PST_SPAN("a: b\r\n\r\n");
+	struct pst_bytes got = {0}, all = {0};
+	struct pst_message_raw raw = {0};
+	struct pst_smtp_data data;
+	struct pst_span in, piece;
+	struct rig rig;
+
+	rig_init(&rig, 65536, 1 << 20);
+	pst_smtp_data_init_content(&data);
+	pst_bytes_add_span(&all, header);
+	pst_bytes_add_span(&all, content);
+	for (in = pst_bytes_from(&all, 0); in.len > 0;) {
+		uint32_t used, len = 1 + pst_rng_seed_below(rng, in.len);
+
+		assert_int_equal(pst_smtp_data_next(&data, pst_span_sub(in, 0, len), &used, &piece), 0);
+		append(&rig, piece);
+		for (uint32_t i = 0; i < data.edit_count; i++)
+			pst_message_edit(&rig.message, &data.edits[i]);
+		in = pst_span_sub(in, used, in.len);
+	}
+	append(&rig, pst_smtp_data_finish(&data));
+	for (uint32_t i = 0; i < data.edit_count; i++)
+		pst_message_edit(&rig.message, &data.edits[i]);
+	while ((piece = pst_message_raw_next(&rig.message, &raw,
+					     1 + pst_rng_seed_below(rng, 3000))).len > 0)
+		pst_bytes_add_span(&got, piece);
+	assert_int_equal(pst_message_raw_bytes(&rig.message), got.len);
+	if (!pst_span_eq(pst_bytes_from(&got, 0), pst_bytes_from(&all, 0)))
+		fail_msg("%.*s came back as %.*s", (int)all.len, (const char *)all.at, (int)got.len,
+			 (const char *)got.at);
+	rig_fini(&rig);
+	pst_bytes_free(&got);
+	pst_bytes_free(&all);
+}
+
+static void as_it_came(void **state)
+{
+	static const uint8_t bytes[] = "\r\n.x";
+	struct pst_rng_seed rng;
+
+	(void)state;
+	pst_rng_seed_init(&rng, 7);
+	/* Every content of up to six of these bytes, and longer ones by chance. */
+	for (uint32_t len = 0; len <= 6; len++) {
+		for (uint32_t number = 0; number < 1U << (2 * len); number++) {
+			uint8_t content[6];
+
+			for (uint32_t i = 0; i < len; i++)
+				content[i] = bytes[number >> (2 * i) & 3];
+			check_raw(&rng, (struct pst_span){content, len});
+		}
+	}
+	for (uint32_t n = 0; n < 300; n++) {
+		uint8_t content[12000];
+		uint32_t len = pst_rng_seed_below(&rng, sizeof(content));
+
+		for (uint32_t i = 0; i < len; i++)
+			content[i] = pst_rng_seed_below(&rng, 4) ? 'y' : bytes[pst_rng_seed_below(&rng, 4)];
+		check_raw(&rng, (struct pst_span){content, len});
+	}
+}
+
+/* More differences than are kept: no way back, and no memory beyond the bound. */
+static void too_many_edits(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_init(&rig, 65536, 1 << 20);
+	append(&rig, PST_SPAN("\r\n"));
+	for (uint32_t i = 0; i < 2 * PST_MESSAGE_EDITS_MAX; i++) {
+		struct pst_smtp_edit edit = {2 + 2 * (uint64_t)i, false};
+
+		append(&rig, PST_SPAN("\r\n"));
+		pst_message_edit(&rig.message, &edit);
+	}
+	assert_true(rig.message.edits_lost);
+	assert_true(rig.message.edit_count < PST_MESSAGE_EDITS_MAX + 1024);
+	rig_fini(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +450,8 @@ int main(void)
 		cmocka_unit_test(bounds),
 		cmocka_unit_test(failing_memory),
 		cmocka_unit_test(cut_header),
+		cmocka_unit_test(as_it_came),
+		cmocka_unit_test(too_many_edits),
 	};
 
 	return cmocka_run_group_tests_name("message", tests, NULL, NULL);
