@@ -367,29 +367,34 @@ err_t pst_lwip_on_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opt
 
 /* --- playing SYNs again --------------------------------------------------------------------- */
 
-static u16_t syn_len(const struct pst_lwip_replay *replay)
+static u16_t padded(uint32_t options_len)
 {
-	return (u16_t)(TCP_HLEN + (replay->syn.options_len + 3) / 4 * 4);
+	return (u16_t)((options_len + 3) / 4 * 4);
 }
 
-static void put_syn(uint8_t *at, const struct pst_lwip_replay *replay)
+/* The client's SYN, or the ACK that ends its handshake. */
+static void put_tcp(uint8_t *at, const struct pst_lwip_replay *replay, uint8_t flags)
 {
 	struct tcp_hdr *header = (struct tcp_hdr *)(void *)at;
+	bool is_syn = flags == TCP_SYN;
+	u16_t options_len = is_syn ? padded(replay->syn.options_len) : 0;
 
 	header->src = lwip_htons(replay->client_port);
 	header->dest = lwip_htons(replay->local_port);
-	header->seqno = lwip_htonl(replay->client_seq);
-	TCPH_HDRLEN_FLAGS_SET(header, syn_len(replay) / 4, TCP_SYN);
+	header->seqno = lwip_htonl(replay->client_seq + (is_syn ? 0 : 1));
+	header->ackno = is_syn ? 0 : lwip_htonl(replay->isn + 1);
+	TCPH_HDRLEN_FLAGS_SET(header, (TCP_HLEN + options_len) / 4, flags);
 	header->wnd = lwip_htons(replay->syn.window);
-	memcpy(at + TCP_HLEN, replay->syn.options, replay->syn.options_len);
+	if (is_syn)
+		memcpy(at + TCP_HLEN, replay->syn.options, replay->syn.options_len);
 }
 
-static void put_ip4(uint8_t *at, const struct pst_lwip_replay *replay)
+static void put_ip4(uint8_t *at, const struct pst_lwip_replay *replay, u16_t len)
 {
 	struct ip_hdr *header = (struct ip_hdr *)(void *)at;
 
 	IPH_VHL_SET(header, 4, IP_HLEN / 4);
-	IPH_LEN_SET(header, lwip_htons((u16_t)(IP_HLEN + syn_len(replay))));
+	IPH_LEN_SET(header, lwip_htons(len));
 	IPH_TTL_SET(header, 64);
 	IPH_PROTO_SET(header, IP_PROTO_TCP);
 	ip4_addr_copy(header->src, *ip_2_ip4(&replay->client));
@@ -397,51 +402,56 @@ static void put_ip4(uint8_t *at, const struct pst_lwip_replay *replay)
 	IPH_CHKSUM_SET(header, inet_chksum(header, IP_HLEN));
 }
 
-static void put_ip6(uint8_t *at, const struct pst_lwip_replay *replay)
+static void put_ip6(uint8_t *at, const struct pst_lwip_replay *replay, u16_t len)
 {
 	struct ip6_hdr *header = (struct ip6_hdr *)(void *)at;
 
 	IP6H_VTCFL_SET(header, 6, 0, 0);
-	IP6H_PLEN_SET(header, syn_len(replay));
+	IP6H_PLEN_SET(header, (u16_t)(len - IP6_HLEN));
 	IP6H_NEXTH_SET(header, IP6_NEXTH_TCP);
 	IP6H_HOPLIM_SET(header, 64);
 	ip6_addr_copy_to_packed(header->src, *ip_2_ip6(&replay->client));
 	ip6_addr_copy_to_packed(header->dest, *ip_2_ip6(&replay->local));
 }
 
-static void play(struct pst_lwip_gate *gate, const struct pst_lwip_replay *replay)
+static void play(const struct pst_lwip_replay *replay, uint8_t flags)
 {
 	bool is_ip6 = IP_IS_V6(&replay->client);
 	u16_t header_len = is_ip6 ? IP6_HLEN : IP_HLEN;
-	struct pbuf *packet = pbuf_alloc(PBUF_LINK, (u16_t)(header_len + syn_len(replay)), PBUF_RAM);
+	u16_t len = (u16_t)(header_len + TCP_HLEN +
+		(flags == TCP_SYN ? padded(replay->syn.options_len) : 0));
+	struct pbuf *packet = pbuf_alloc(PBUF_LINK, len, PBUF_RAM);
 	uint8_t *tcp;
 
 	if (!packet)
 		return;
 	memset(packet->payload, 0, packet->len);
 	tcp = (uint8_t *)packet->payload + header_len;
-	put_syn(tcp, replay);
+	put_tcp(tcp, replay, flags);
 	pbuf_remove_header(packet, header_len);
 	((struct tcp_hdr *)(void *)tcp)->chksum = ip_chksum_pseudo(packet, IP_PROTO_TCP,
 		packet->tot_len, &replay->client, &replay->local);
 	pbuf_add_header(packet, header_len);
-	gate->replaying = replay;
 	if (is_ip6) {
-		put_ip6(packet->payload, replay);
+		put_ip6(packet->payload, replay, len);
 		ip6_input(packet, replay->netif);
 	} else {
-		put_ip4(packet->payload, replay);
+		put_ip4(packet->payload, replay, len);
 		ip4_input(packet, replay->netif);
 	}
-	gate->replaying = NULL;
 }
 
 void pst_lwip_gate_replay(struct pst_lwip *lwip)
 {
 	struct pst_lwip_gate *gate = &lwip->gate;
 
-	for (uint8_t i = 0; i < gate->replay_count; i++)
-		play(gate, &gate->replays[i]);
+	for (uint8_t i = 0; i < gate->replay_count; i++) {
+		gate->replaying = &gate->replays[i];
+		play(gate->replaying, TCP_SYN);
+		if (gate->replaying->isn_known)
+			play(gate->replaying, TCP_ACK);
+	}
+	gate->replaying = NULL;
 	gate->replay_count = 0;
 }
 
