@@ -24,7 +24,7 @@ Q := $(if $(V),,@)
 CONFIG_GOALS := defconfig menuconfig olddefconfig savedefconfig
 TEST_GOALS := test tidy unit contract conformance e2e lwip interop sim fuzz-replay
 BUILD_GOALS := all postern tests size
-GOALS := help run bench fuzz clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS)
+GOALS := help run run-lwip bench fuzz clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS)
 
 .PHONY: $(GOALS)
 
@@ -32,6 +32,7 @@ define HELP
 Postern, a spam-filtering SMTP proxy
 
   make run              build, start Postern in front of a built-in mail server, say what to try
+  make run-lwip         one message through Postern on an address of its own, captured (root)
   make test             build and run every test (ONLY=suite[,suite] for some)
 
   make all              the program, in $(O)/postern
@@ -68,7 +69,7 @@ $(BUILD_GOALS) $(CONFIG_GOALS):
 	@CC='$(CC)' sh board/host/setup.sh build
 	$(again)
 
-run:
+run run-lwip:
 	@CC='$(CC)' sh board/host/setup.sh run
 	$(again)
 
@@ -119,6 +120,9 @@ bench: all
 run: all
 	$(Q)$(PYTHON) board/host/run.py --postern '$(O)/postern'
 
+run-lwip: all
+	$(Q)$(PYTHON) board/host/run_lwip.py --postern '$(O)/postern'
+
 # --- configuration -------------------------------------------------------------------------------------------------
 
 KCONFIG := KCONFIG_CONFIG='$(O)/.config' $(PYTHON) -m
@@ -147,7 +151,7 @@ $(O)/auto.conf: $(O)/.config Kconfig
 
 # --- build ---------------------------------------------------------------------------------------------------------
 
-ifneq ($(filter $(BUILD_GOALS) sim fuzz fuzz-replay run bench $(O)/%,$(MAKECMDGOALS)),)
+ifneq ($(filter $(BUILD_GOALS) sim fuzz fuzz-replay run run-lwip bench $(O)/%,$(MAKECMDGOALS)),)
 include $(O)/auto.conf
 include firmware/Filelists.mk
 include host-tests/Filelists.mk

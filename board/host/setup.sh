@@ -35,6 +35,7 @@ need python3-kconfiglib /usr/lib/python3/dist-packages/kconfiglib.py
 case $kind in
 run)
 	need curl curl
+	need iproute2 ip
 	;;
 test)
 	need gcc gcc
