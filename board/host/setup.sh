@@ -52,6 +52,8 @@ fuzz)
 	need libclang-rt-dev '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'
 	;;
 bench)
+	need iproute2 ip
+	need nftables nft
 	need strace strace
 	need valgrind valgrind
 	;;

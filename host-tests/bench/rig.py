@@ -16,6 +16,7 @@ import gauge
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from support.client import Client  # noqa: E402
 from support.dnsd import Dnsd  # noqa: E402
+from support.link import Link  # noqa: E402
 from support.peers import Peers  # noqa: E402
 from support.proc import Port, Proc, wait_listening, wait_until  # noqa: E402
 
@@ -122,7 +123,7 @@ class Rig:
     def close(self):
         for process in reversed(self.started):
             process.stop()
-        for port in self.held:
+        for port in reversed(self.held):
             port.close()
         self.started, self.held = [], []
 
@@ -203,18 +204,26 @@ def haproxy(rig, sink, threads, prefix=(), traced=False):
     return Target('haproxy-%d' % threads, port, process, traced)
 
 
-def postern(rig, sink, prefix=(), traced=False, lines=()):
-    port = rig.port()
+def postern(rig, sink, prefix=(), traced=False, lines=(), driver=None):
+    """`driver`: by its own TCP/IP, on a link of that kind."""
+    held = Port()
+    rig.held.append(held)
+    port = held.number
+    listen = ['listen 127.0.0.1:%d' % port]
+    if driver:
+        link = Link(driver, held)
+        rig.held.append(link)
+        listen = link.lines
     path = rig.file('postern.%d' % port)
     with open(path + '.conf', 'w') as out:
-        out.write('\n'.join(['hostname mx.rcpt.example', 'listen 127.0.0.1:%d' % port,
+        out.write('\n'.join(['hostname mx.rcpt.example', *listen,
                              'relay %s to 127.0.0.1:%d' % (DOMAIN, sink.port),
                              'tls state "%s"' % rig.directory, 'log file "%s.log"' % path,
                              *lines]) + '\n')
     process = rig.start([*prefix, rig.postern, 'run', '-c', path + '.conf'], name='postern')
     if not process.wait_line(r'\bready\b', 60):
         raise Broken('postern is not ready: ' + process.text[-500:])
-    target = Target('postern', port, process, traced)
+    target = Target('postern-' + driver if driver else 'postern', port, process, traced)
     target.log_path = path + '.log'
     return target
 

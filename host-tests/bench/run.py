@@ -25,6 +25,7 @@ import time
 import gauge
 import rig as rigs
 import table
+from support import link  # noqa: E402 - rig has set the path
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
 SIZES = ('4k', '100k')
@@ -34,6 +35,8 @@ LIMIT_CPU_RATIO = 1.5
 LIMIT_CALLS = 30
 LIMIT_IDLE_KIB = 4096
 LIMIT_SESSION_KIB = 4.0
+LIMIT_LWIP_RATE = 3            # the kernel's messages per second, to those by our own TCP/IP
+LIMIT_LWIP_SESSION_KIB = 2.0   # what its connection adds to a session, besides its pcb
 # A hundredth of what SpamAssassin's daemon needs for the same rules and a message like ours, local tests alone:
 # 80 to 180 ms on machines like this, so of the lower.
 LIMIT_CHECKS_RATIO = 2.5       # a message with lists, SPF and header rules, to one through HAProxy
@@ -308,6 +311,66 @@ class Bench:
         self.limit('private memory per idle client of %d' % self.plan.sessions,
                    result['postern']['session_kib'], LIMIT_SESSION_KIB, 'KiB')
 
+    # --- our own TCP/IP -----------------------------------------------------------------------------
+
+    def lwip(self):
+        """The same load and the same idle clients by the kernel's sockets, a TAP device and a packet socket."""
+        if not link.is_in_namespace():
+            self.lwip_elsewhere()
+            return
+        link.prepare()
+        rig, cells, result = self.rig(), collections.defaultdict(list), {}
+        lines = ['limit sessions %d per-client %d' % ((self.plan.sessions + 100,) * 2), 'tls off', 'dns off']
+        try:
+            sink = rigs.Sink(rig)
+            targets = [rigs.postern(rig, sink, lines=lines)] + [
+                rigs.postern(rig, sink, lines=lines, driver=driver) for driver in ('tap', 'packet')]
+            for target in targets:
+                rigs.send(rig, target, sink, 2 * CONCURRENT, CONCURRENT, '4k')
+            for number in range(self.plan.rounds):
+                for i in range(len(targets)):
+                    target = targets[(i + number) % len(targets)]
+                    cells[target.name].append(self.load_once(rig, sink, target, '4k'))
+                progress('lwip', number + 1, self.plan.rounds)
+            for target in targets:
+                result[target.name] = summary(cells[target.name])
+                idle = [(0, gauge.memory(target.pid)['private_kib'])]
+                for count in (self.plan.sessions // 2, self.plan.sessions):
+                    with rigs.IdleClients(target.port, count):
+                        time.sleep(0.5)
+                        idle.append((count, gauge.memory(target.pid)['private_kib']))
+                    time.sleep(0.5)
+                result[target.name]['private_kib'] = idle
+                result[target.name]['session_kib'] = (idle[-1][1] - idle[0][1]) / idle[-1][0]
+        finally:
+            rig.close()
+        self.results['lwip'] = result
+
+    def lwip_elsewhere(self):
+        """In a network namespace: this program again, for this part alone."""
+        out = os.path.join(self.out, 'lwip')
+        done = link.run_in_namespace([sys.executable, os.path.abspath(__file__), '--postern', self.postern, '--out', out,
+                                      '--only', 'lwip', '--rounds', str(self.plan.rounds),
+                                      *(['--quick'] if self.plan.quick else [])])
+        if not os.path.exists(os.path.join(out, 'bench.json')):
+            raise rigs.Broken('in the namespace: ' + done[-300:])
+        with open(os.path.join(out, 'bench.json')) as stream:
+            told = json.load(stream)
+        self.troubles += told['troubles']
+        result = told.get('lwip')
+        if not result:
+            return
+        self.results['lwip'] = result
+        for driver in ('tap', 'packet'):
+            row = result['postern-' + driver]
+            row['slower'] = result['postern']['rate'] / row['rate']
+            row['conn_kib'] = row['session_kib'] - result['postern']['session_kib']
+            if not self.plan.quick:
+                self.limit("messages per second by the kernel's sockets, to those by %s" % driver, row['slower'],
+                           LIMIT_LWIP_RATE)
+            self.limit('private memory that a connection by %s adds' % driver, row['conn_kib'], LIMIT_LWIP_SESSION_KIB,
+                       'KiB')
+
     # --- none lost, none doubled --------------------------------------------------------------------
 
     def count(self):
@@ -357,7 +420,7 @@ class Bench:
         return 1 if missed or self.troubles else 0
 
 
-PARTS = ('load', 'calls', 'instructions', 'checks', 'rules', 'memory', 'count')
+PARTS = ('load', 'calls', 'instructions', 'checks', 'rules', 'memory', 'lwip', 'count')
 MAKERS = {
     'haproxy-1': lambda rig, sink, prefix, traced: rigs.haproxy(rig, sink, 1, prefix, traced),
     'postern': rigs.postern,

@@ -5,7 +5,7 @@ SIZE = {'4k': '4 KiB', '100k': '100 KiB'}
 
 def show(results):
     print(head(results['machine'], results['quick']))
-    for part in (load, calls, instructions, checks, rules, memory, count):
+    for part in (load, calls, instructions, checks, rules, memory, lwip, count):
         if part.__name__ in results:
             print('\n' + '\n'.join(part(results[part.__name__], results)))
     print()
@@ -117,6 +117,14 @@ def memory(data, results):
         lines.append('%-14s %8d %11d %8d %8d | %7d %22.2f' % (
             name, idle['private_kib'], idle['anonymous_kib'], idle['heap_kib'], idle['pss_kib'],
             row['full']['private_kib'], row['session_kib']))
+    return lines
+
+
+def lwip(data, results):
+    lines = ['By its own TCP/IP, 4 KiB, 20 at a time  messages/s  CPU us | private KiB with so many idle clients']
+    for name, row in data.items():
+        lines.append('%-38s %11.0f %7.1f | %s' % (
+            name, row['rate'], row['cpu_us'], ', '.join('%d: %d' % (count, kib) for count, kib in row['private_kib'])))
     return lines
 
 

@@ -79,14 +79,29 @@ def no_ipv6(name):
         out.write('1')
 
 
+def is_in_namespace():
+    return os.environ.get('POSTERN_NAMESPACE') == 'yes'
+
+
+def run_in_namespace(argv):
+    """What the command says, in a namespace that is fit for a Link."""
+    done = subprocess.run(['unshare', '--net', *argv], env=dict(os.environ, POSTERN_NAMESPACE='yes'), check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.stdout
+
+
 def enter_namespace():
     """Go on in a network namespace of our own; comes back as a new process image."""
-    if os.environ.get('POSTERN_NAMESPACE') == 'yes':
-        ip('link', 'set', 'lo', 'up')
-        nft(RULES)
-        for name in ('route_localnet', 'accept_local'):
-            with open('/proc/sys/net/ipv4/conf/all/' + name, 'w', encoding='ascii') as out:
-                out.write('1')
-        return
-    os.environ['POSTERN_NAMESPACE'] = 'yes'
-    os.execvp('unshare', ['unshare', '--net', sys.executable, *sys.argv])
+    if not is_in_namespace():
+        os.environ['POSTERN_NAMESPACE'] = 'yes'
+        os.execvp('unshare', ['unshare', '--net', sys.executable, *sys.argv])
+    prepare()
+
+
+def prepare():
+    """Once in a fresh namespace."""
+    ip('link', 'set', 'lo', 'up')
+    nft(RULES)
+    for name in ('route_localnet', 'accept_local'):
+        with open('/proc/sys/net/ipv4/conf/all/' + name, 'w', encoding='ascii') as out:
+            out.write('1')
