@@ -37,23 +37,33 @@ static void wait_for_slot(struct pst_ask *ask)
 		pst_list_append(&ask->asks->waiting, &ask->node);
 }
 
+/* Whoever is first in line may use what has been set free. A slot can be missing below the bound, too,
+ * when there is no memory: whoever is in line again after its turn shows that no more are to be had. */
+static void serve_waiting(struct pst_asks *asks)
+{
+	struct pst_node *node;
+
+	while (asks->slots.used_count < asks->slots.count_max &&
+	       (node = pst_list_pop(&asks->waiting))) {
+		pst_ask_go_on(PST_CONTAINER(node, struct pst_ask, node));
+		if (pst_node_linked(node))
+			return;
+	}
+}
+
 static void on_answer(struct pst_dns_query *query, const struct pst_dns_answer *answer)
 {
 	struct slot *slot = PST_CONTAINER(query, struct slot, query);
 	struct pst_ask *ask = slot->ask;
 	struct pst_asks *asks = ask->asks;
 	uint16_t id = slot->id;
-	struct pst_node *node;
 
 	ask->ops->answer(ask->check, id, answer);
 	pst_list_remove(&slot->node);
 	pst_pool_put(&asks->slots, slot);
 	pst_ask_go_on(ask);
 	ask->on_answered(ask);
-	/* Whoever is first in line may use what this answer has set free. */
-	while (asks->slots.used_count < asks->slots.count_max &&
-	       (node = pst_list_pop(&asks->waiting)))
-		pst_ask_go_on(PST_CONTAINER(node, struct pst_ask, node));
+	serve_waiting(asks);
 }
 
 static void put_question(struct pst_ask *ask, struct slot *slot, const struct pst_question *question)
@@ -124,16 +134,18 @@ bool pst_ask_is_idle(const struct pst_ask *ask)
 
 void pst_ask_end(struct pst_ask *ask)
 {
+	struct pst_asks *asks = ask->asks;
 	struct pst_node *node;
 
-	if (!ask->asks)
+	if (!asks)
 		return;
 	pst_list_remove(&ask->node);
 	while ((node = pst_list_pop(&ask->open))) {
 		struct slot *slot = PST_CONTAINER(node, struct slot, node);
 
-		pst_dns_cancel(ask->asks->dns, &slot->query);
-		pst_pool_put(&ask->asks->slots, slot);
+		pst_dns_cancel(asks->dns, &slot->query);
+		pst_pool_put(&asks->slots, slot);
 	}
 	ask->asks = NULL;
+	serve_waiting(asks);
 }
