@@ -120,6 +120,8 @@ void sim_plan_draw(struct sim_plan *plan, struct pst_rng_seed *rng, enum sim_net
 		plan->event_count = PICK(rng, 0, 0, 2, 6, SIM_EVENTS_MAX);
 	}
 	if (net == SIM_NET_LWIP) {
+		plan->fail_over = plan->fail_over && !plan->two_routes;
+		plan->client_count = PST_MIN(plan->client_count, 16);
 		plan->delay_ms = PICK(rng, 0, 1, 10, 50);
 		plan->jitter_ms = PICK(rng, 0, 0, 5, 50);
 		plan->loss = plan->calm ? 0 : PICK(rng, 0, 5, 50, 200);
