@@ -19,6 +19,8 @@
 
 #include "sim/sim.h"
 
+#define SECONDS_MAX 120 /* of real time for one seed: the proxy turns without end */
+
 static struct sim sim;
 static const char *program;
 static uint64_t seed_now;
@@ -90,6 +92,7 @@ static struct outcome run_apart(uint64_t seed, enum sim_net net)
 	child = fork();
 	PST_BUG_ON(child < 0);
 	if (child == 0) {
+		alarm(SECONDS_MAX);
 		outcome = run_here(seed, net);
 		_exit(write(ends[1], &outcome, sizeof(outcome)) == sizeof(outcome) ? 0 : 1);
 	}
@@ -112,6 +115,7 @@ static bool run(uint64_t seed, enum sim_net net, bool twice, uint64_t *sessions)
 
 	seed_now = seed;
 	net_now = net;
+	alarm(SECONDS_MAX);
 	first = once(seed, net);
 	*sessions += first.sessions;
 	if (!first.good || !twice)
@@ -180,6 +184,7 @@ int main(int argc, char **argv)
 	signal(SIGABRT, on_crash);
 	signal(SIGSEGV, on_crash);
 	signal(SIGBUS, on_crash);
+	signal(SIGALRM, on_crash);
 	if (replay) {
 		sim.verbose = true;
 		return run(replay, net, false, &done) ? 0 : 1;

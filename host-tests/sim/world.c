@@ -196,6 +196,19 @@ static void drain(struct sim *sim)
 		sim_wrong(sim, "it does not drain");
 }
 
+/* Connections to servers whose end was lost on the wire are given up at deadlines of their own; until
+ * then they may take the places of better ones. */
+static void let_relay_rest(struct sim *sim)
+{
+	const struct pst_proxy *proxy = sim->stage.proxy;
+	const struct pst_relay_conf *conf = &proxy->conf->relay;
+	uint64_t until_ms = sim->stage.sim.mono_ms + conf->command_ms + conf->final_ms + 60000;
+
+	while (pst_relay_connection_count(proxy->relay) > 0 &&
+	       sim->stage.sim.mono_ms < until_ms)
+		pass(sim, 1000);
+}
+
 static bool is_left_alone(const struct sim *sim)
 {
 	return pst_proxy_session_count(sim->stage.proxy) == 0 &&
@@ -221,8 +234,10 @@ static void live(struct sim *sim)
 	if (pst_proxy_session_count(sim->stage.proxy) > 0)
 		sim_wrong(sim, "%u sessions outlive every deadline",
 			  pst_proxy_session_count(sim->stage.proxy));
-	if (!sim->drained && sim->wrong.len == 0)
+	if (!sim->drained && sim->wrong.len == 0) {
+		let_relay_rest(sim);
 		probe(sim);
+	}
 	drain(sim);
 	check_quiet(sim);
 	sim_book_close(sim);
