@@ -58,7 +58,9 @@ static void on_settled(struct pst_knock_wait *wait)
 {
 	struct pst_session *session = PST_CONTAINER(wait, struct pst_session, knock_wait);
 
-	if (session->wait == PST_WAIT_GREETING && session->knock->allows)
+	/* It may have been dismissed meanwhile. */
+	if (session->phase == PST_SESSION_OPEN && session->wait == PST_WAIT_GREETING &&
+	    session->knock->allows)
 		greet(session);
 }
 
