@@ -66,7 +66,7 @@ static void on_settled(struct pst_knock_wait *wait)
 
 static void knock(struct pst_session *session)
 {
-	if (session->trusted || session->submission)
+	if (session->trusted || session->submission || session->hidden)
 		return;
 	session->knock = pst_knock_new(&session->proxy->checks, session->conf,
 				       &session->link.conn.peer);
@@ -84,8 +84,8 @@ static void begin(struct pst_session *session)
 		pst_session_secure_first(session);
 		return;
 	}
-	if (session->trusted || session->submission || session->conf->early_ms == 0 ||
-	    has_waited_before(session)) {
+	if (session->trusted || session->submission || session->hidden ||
+	    session->conf->early_ms == 0 || has_waited_before(session)) {
 		greet(session);
 		return;
 	}
