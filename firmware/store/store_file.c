@@ -110,8 +110,9 @@ static bool begin(struct pst_store_file *file)
 	file->dirty = false;
 	file->next = 0;
 	file->count = 0;
-	file->fd = open(file->new_path,
-			O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* What a crash has left goes: a confined process makes files, and overwrites none. */
+	unlink(file->new_path);
+	file->fd = open(file->new_path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (file->fd < 0) {
 		give_up(file, "open", errno);
 		return false;
