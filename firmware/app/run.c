@@ -5,6 +5,7 @@
 #include "app/app.h"
 #include "app/bound.h"
 #include "app/clock.h"
+#include "app/confine.h"
 #include "app/dns.h"
 #include "app/heap.h"
 #include "app/interfaces.h"
@@ -30,6 +31,7 @@ struct run {
 	const struct pst_app_args *args;
 	struct pst_mem_system memory;
 	struct pst_app_machine machine;
+	struct pst_app_confine confine;
 	struct pst_app_tls tls;
 	struct pst_app_rules rules;
 	struct pst_log log;
@@ -98,9 +100,12 @@ static void report_to_log(struct pst_config_report *self, const struct pst_confi
 
 static void keep_old(struct run *run, const char *why)
 {
+	const struct pst_span user = run->config->user;
+
 	pst_log_message(&run->log, PST_LOG_ERROR, "reload_failed",
-			"%s; the configuration in use is unchanged (generation %u)", why,
-			run->generation);
+			"%s; the configuration in use is unchanged (generation %u)%s%.*s", why,
+			run->generation, run->confine.is_other ? "; files are read as the user " : "",
+			run->confine.is_other ? (int)user.len : 0, (const char *)user.at);
 }
 
 static int open_log(struct run *run, const struct pst_config *config)
@@ -119,18 +124,24 @@ static void put_endpoint(const struct run *run, struct pst_buf *text, const stru
 					  address->port));
 }
 
+#define LOW_PORT \
+	" (the right to ports below 1024 is kept only if `listen` had one at start)"
+
 /* Everything of the new generation is there: it takes the old one's place, whole or not at all. */
 static void take_over(struct run *run, struct pst_config *config)
 {
 	struct pst_addr failed;
-	uint8_t area[PST_ADDR_TEXT_MAX + 80];
+	uint8_t area[PST_ADDR_TEXT_MAX + 160];
 	struct pst_buf text;
 	/* First what can fail and be taken back: the log's place, by staying at the old one. */
 	int status = open_log(run, config);
 
 	if (status) {
 		pst_proxy_conf_unref(&config->proxy);
-		keep_old(run, pst_strerror(status));
+		keep_old(run, status == -PST_E_ACCESS && run->confine.landlocked
+				      ? "the log cannot be opened; a folder that had no log at start "
+					"takes a restart"
+				      : pst_strerror(status));
 		return;
 	}
 	/* The proxy takes one reference, we keep ours. */
@@ -138,7 +149,8 @@ static void take_over(struct run *run, struct pst_config *config)
 	if (status) {
 		pst_buf_init(&text, area, sizeof(area) - 1);
 		put_endpoint(run, &text, &failed);
-		PST_BUG_ON(pst_buf_printf(&text, " cannot be opened: %s", pst_strerror(status)));
+		PST_BUG_ON(pst_buf_printf(&text, " cannot be opened: %s%s", pst_strerror(status),
+					  status == -PST_E_ACCESS ? LOW_PORT : ""));
 		area[text.len] = 0;
 		pst_proxy_conf_unref(&config->proxy);
 		pst_proxy_conf_unref(&config->proxy);
@@ -199,6 +211,7 @@ static void reload(struct run *run)
 {
 	struct reload_report report = {.report = {report_to_log}, .log = &run->log};
 	struct pst_config *config;
+	const char *why;
 	int status;
 
 	if (run->next) {
@@ -233,6 +246,12 @@ static void reload(struct run *run)
 	if (!pst_app_interfaces_same(config, run->config)) {
 		pst_proxy_conf_unref(&config->proxy);
 		keep_old(run, "its `interface` lines differ, and these are opened at start only");
+		return;
+	}
+	why = pst_app_confine_misses(&run->confine, run->config, config);
+	if (why) {
+		pst_proxy_conf_unref(&config->proxy);
+		keep_old(run, why);
 		return;
 	}
 	run->next = config;
@@ -327,6 +346,26 @@ static void complain_listen(const struct run *run, const struct pst_addr *addres
 			 pst_strerror(status), hint);
 }
 
+/* A reload will read everything as the user that we become, so this is tried now. */
+static bool become_user(struct run *run)
+{
+	struct pst_config *again;
+
+	if (!pst_app_confine_begin(&run->confine, run->config))
+		return false;
+	if (!run->confine.is_other)
+		return true;
+	if (pst_app_load(&run->machine, run->args, NULL, run->generation, &again)) {
+		pst_app_complain("not started: the user %s must be able to read all files of the "
+				 "configuration, or a reload could not\n",
+				 (const char *)run->config->user.at);
+		return false;
+	}
+	pst_proxy_conf_unref(&run->config->proxy);
+	run->config = again;
+	return true;
+}
+
 /* Bad TLS files do not keep mail from flowing: it goes without them, and this is said loudly. */
 static bool make_tls(struct run *run)
 {
@@ -364,6 +403,7 @@ static bool make_parts(struct run *run)
 	static const int stop_and_reload[] = {SIGTERM, SIGINT, SIGHUP, 0};
 	const struct pst_bound bound = pst_bound_of(run->config);
 	struct pst_lwip_interface *via;
+	bool good;
 
 	run->ring_area = pst_mem_alloc(&run->memory.mem, PST_BOUND_LOG_RING);
 	if (!run->ring_area) {
@@ -386,9 +426,12 @@ static bool make_parts(struct run *run)
 	run->net.connect_receive_bytes = PST_BOUND_RELAY_RECEIVE;
 	run->net.connect_send_bytes = PST_BOUND_RELAY_SEND;
 	run->net.backlog_count = PST_BOUND_BACKLOG;
-	if (!pst_app_interfaces_open(&run->interfaces, run->config,
-				     pst_bound_relays(&run->config->proxy), &run->epoll, &run->loop,
-				     &run->net.net, &run->memory.mem, &run->rng))
+	pst_app_confine_raise(&run->confine);
+	good = pst_app_interfaces_open(&run->interfaces, run->config,
+				       pst_bound_relays(&run->config->proxy), &run->epoll, &run->loop,
+				       &run->net.net, &run->memory.mem, &run->rng);
+	pst_app_confine_lower(&run->confine);
+	if (!good)
 		return false;
 	via = run->config->dns_via ? &run->interfaces.all[run->config->dns_via - 1].lwip : NULL;
 	if (pst_app_dns_open(&run->dns, &run->config->proxy.dns, &run->loop, &run->epoll,
@@ -481,6 +524,10 @@ static bool make_proxy(struct run *run)
 		pst_app_complain("out of memory\n");
 		return false;
 	}
+	if (!pst_app_confine_seal(&run->confine, run->config))
+		return false;
+	run->log.wall_ms = run->epoll.poller.wall_ms(&run->epoll.poller);
+	pst_app_confine_tell(&run->confine, run->config, &run->log);
 	run->trim_timer.on_due = trim;
 	run->watch_hook.on_turn_end = on_turn_end;
 	pst_loop_hook(&run->loop, &run->watch_hook);
@@ -558,6 +605,10 @@ int pst_app_run(const struct pst_app_args *args)
 	pst_app_machine_init(&run.machine, &run.memory.mem);
 	if (pst_app_load(&run.machine, args, NULL, run.generation, &run.config)) {
 		pst_app_complain("not started; `postern check` shows the same\n");
+		return PST_EXIT_BAD;
+	}
+	if (!become_user(&run)) {
+		pst_proxy_conf_unref(&run.config->proxy);
 		return PST_EXIT_BAD;
 	}
 	pst_app_rules_init(&run.rules, &run.memory);

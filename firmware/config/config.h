@@ -104,6 +104,8 @@ struct pst_config_tls {
 	uint32_t ca_line;
 };
 
+#define PST_CONFIG_USER_LEN_MAX 64
+
 #define PST_CONFIG_RULES_MAX 8
 
 /* Rule files and folders of them, each with a NUL behind its name, in the order given. */
@@ -136,6 +138,8 @@ struct pst_config {
 	uint32_t interface_count;
 	uint8_t dns_via; /* where resolvers are reached */
 	struct pst_store_conf store;
+	struct pst_span user; /* whose rights the process goes on with, a NUL behind it; may be empty */
+	bool confine;
 	/* Set by whoever hangs something onto the generation (its TLS contexts, its rules); called when
 	 * it goes. */
 	void (*on_release[PST_CONFIG_ATTACHED_MAX])(struct pst_config *config);

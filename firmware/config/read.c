@@ -248,6 +248,23 @@ void pst_config_read_hostname(struct pst_config_build *build,
 			pst_config_copy(build, &build->config->arena, word->text);
 }
 
+/* Whether there is one of this name is the machine's to say. */
+void pst_config_read_user(struct pst_config_build *build,
+			  const struct pst_config_directive *directive)
+{
+	const struct pst_config_word *word = &build->words[1];
+
+	if (!pst_config_exactly_one(build, directive))
+		return;
+	if (word->text.len == 0 || word->text.len > PST_CONFIG_USER_LEN_MAX) {
+		pst_config_error(build, &word->place, "a user's name has 1 to %d characters",
+				 PST_CONFIG_USER_LEN_MAX);
+		return;
+	}
+	if (pst_config_give(build, directive, 0, &word->place))
+		build->config->user = pst_config_copy(build, &build->config->arena, word->text);
+}
+
 void pst_config_read_listen(struct pst_config_build *build,
 			    const struct pst_config_directive *directive)
 {

@@ -491,6 +491,16 @@ void pst_config_show_log(struct pst_config_printer *printer,
 	line_end(printer);
 }
 
+void pst_config_show_user(struct pst_config_printer *printer,
+			  const struct pst_config_directive *directive)
+{
+	if (printer->config->user.len == 0)
+		return;
+	show_name(printer, directive);
+	show_word(printer, printer->config->user);
+	line_end(printer);
+}
+
 void pst_config_show(const struct pst_config *config, struct pst_config_writer *writer)
 {
 	struct pst_config_printer printer = {config, writer};

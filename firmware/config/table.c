@@ -57,6 +57,8 @@ static const struct pst_config_choice log_choices[] = {
 	{NULL, 0},
 };
 
+static const struct pst_config_choice confine_choices[] = {{"on", true}, {"off", false}, {NULL, 0}};
+
 #define RANGE(least, most, usual) .min = (least), .max = (most), .preset = (usual)
 #define COUNT_OF(text, where, least, most, usual) \
 	{text, PST_CONFIG_COUNT, where, RANGE(least, most, usual)}
@@ -173,6 +175,8 @@ static const struct pst_config_option newline_option =
 	CHOICE_OF(NULL, IN_CONFIG(proxy.policy.bare_newline_reject), newline_choices, false);
 static const struct pst_config_option mode_option =
 	CHOICE_OF(NULL, IN_CONFIG(proxy.policy.mode), mode_choices, PST_MODE_ENFORCE);
+static const struct pst_config_option confine_option =
+	CHOICE_OF(NULL, IN_CONFIG(confine), confine_choices, true);
 static const struct pst_config_option log_option =
 	CHOICE_OF(NULL, IN_CONFIG(log), log_choices, PST_CONFIG_LOG_STDERR);
 
@@ -303,6 +307,9 @@ const struct pst_config_directive pst_config_table[] = {
 	 &mode_option, 1, false},
 	{"log", "stderr | file PATH | syslog [PATH]", pst_config_read_log, pst_config_show_log,
 	 &log_option, 1, false},
+	{"user", "NAME", pst_config_read_user, pst_config_show_user, NULL, 0, false},
+	{"confine", "on | off", pst_config_read_scalar, pst_config_show_options, &confine_option, 1,
+	 false},
 };
 
 const uint32_t pst_config_table_count = PST_COUNT(pst_config_table);

@@ -175,6 +175,8 @@ void pst_config_read_tls(struct pst_config_build *build,
 			 const struct pst_config_directive *directive);
 void pst_config_read_log(struct pst_config_build *build,
 			 const struct pst_config_directive *directive);
+void pst_config_read_user(struct pst_config_build *build,
+			  const struct pst_config_directive *directive);
 void pst_config_read_include(struct pst_config_build *build,
 			     const struct pst_config_directive *directive);
 void pst_config_show_options(struct pst_config_printer *printer,
@@ -195,6 +197,8 @@ void pst_config_show_tls(struct pst_config_printer *printer,
 			 const struct pst_config_directive *directive);
 void pst_config_show_log(struct pst_config_printer *printer,
 			 const struct pst_config_directive *directive);
+void pst_config_show_user(struct pst_config_printer *printer,
+			  const struct pst_config_directive *directive);
 
 extern const struct pst_config_choice pst_config_entry_kinds[];
 

@@ -58,15 +58,13 @@ static void on_settled(struct pst_knock_wait *wait)
 {
 	struct pst_session *session = PST_CONTAINER(wait, struct pst_session, knock_wait);
 
-	/* It may have been dismissed meanwhile. */
-	if (session->phase == PST_SESSION_OPEN && session->wait == PST_WAIT_GREETING &&
-	    session->knock->allows)
+	if (session->wait == PST_WAIT_GREETING && session->knock->allows)
 		greet(session);
 }
 
 static void knock(struct pst_session *session)
 {
-	if (session->trusted || session->submission || session->hidden)
+	if (session->trusted || session->submission)
 		return;
 	session->knock = pst_knock_new(&session->proxy->checks, session->conf,
 				       &session->link.conn.peer);
@@ -84,8 +82,8 @@ static void begin(struct pst_session *session)
 		pst_session_secure_first(session);
 		return;
 	}
-	if (session->trusted || session->submission || session->hidden ||
-	    session->conf->early_ms == 0 || has_waited_before(session)) {
+	if (session->trusted || session->submission || session->conf->early_ms == 0 ||
+	    has_waited_before(session)) {
 		greet(session);
 		return;
 	}

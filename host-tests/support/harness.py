@@ -37,7 +37,7 @@ class Failed(AssertionError):
 
 
 class Case:
-    def __init__(self, name, function, args, seconds, full, alone, root):
+    def __init__(self, name, function, args, seconds, full, alone, root, own=False):
         # Not over our own TCP/IP; a module's text says why for all of its tests.
         self.kernel_only = getattr(sys.modules[function.__module__], 'KERNEL_ONLY', '')
         self.name = name
@@ -47,15 +47,16 @@ class Case:
         self.full = full
         self.alone = alone
         self.root = root
+        self.own_only = own
 
 
-def test(name=None, seconds=30, full=False, alone=False, root=False, kernel=False):
+def test(name=None, seconds=30, full=False, alone=False, root=False, kernel=False, own=False):
     """full: only with --full. alone: nothing else runs meanwhile. root: skipped without root.
-    kernel: not over our own TCP/IP."""
+    kernel: not over our own TCP/IP. own: only over that."""
     def register(function):
         module = function.__module__.rsplit('.', 1)[-1].removeprefix('t_')
         case = Case('%s.%s' % (module, name or function.__name__), function, (), seconds, full,
-                    alone, root)
+                    alone, root, own)
         case.kernel_only = case.kernel_only or kernel
         REGISTRY.append(case)
         return function
@@ -95,6 +96,7 @@ class Postern:
         self.context = context
         self.ports = ports
         self.directory = context.directory('postern')
+        os.chmod(self.directory, 0o755)    # `user` names somebody else
         self.config_path = os.path.join(self.directory, 'postern.conf')
         self.write_config(config)
         argv = list(argv_prefix) + [context.binary, 'run', '-c', self.config_path]
