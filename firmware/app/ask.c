@@ -36,11 +36,13 @@ struct job {
 
 /* --- printing ------------------------------------------------------------------------------- */
 
-static void print_hit(struct job *job, struct pst_hit *hit, const char *dry)
+static void print_hit(struct job *job, struct pst_hit *hit)
 {
 	uint8_t area[32];
 	struct pst_buf score;
 
+	if (pst_policy_is_dry(&job->config->proxy.policy, hit->name))
+		hit->flags |= PST_HIT_DRY;
 	pst_buf_init(&score, area, sizeof(area));
 	if (pst_score_put(&score, hit->score, 0) < 0)
 		return;
@@ -48,7 +50,8 @@ static void print_hit(struct job *job, struct pst_hit *hit, const char *dry)
 		      (const char *)hit->name.at,
 		      hit->flags & PST_HIT_REJECTS ? 6 : (int)score.len,
 		      hit->flags & PST_HIT_REJECTS ? "reject" : (const char *)area,
-		      (int)hit->evidence.len, (const char *)hit->evidence.at, dry);
+		      (int)hit->evidence.len, (const char *)hit->evidence.at,
+		      hit->flags & PST_HIT_DRY ? " (dry run)" : "");
 	pst_hits_add(&job->facts.hits, hit);
 }
 
@@ -100,7 +103,7 @@ static void print_facts(struct job *job)
 			continue;
 		hits[name].name = pst_span_text(pst_policy_fact_name((enum pst_fact_name)name));
 		hits[name].score = job->config->proxy.policy.fact_scores[name];
-		print_hit(job, &hits[name], "");
+		print_hit(job, &hits[name]);
 	}
 }
 
@@ -128,12 +131,12 @@ static void print_spf(struct job *job)
 						: (struct pst_span){spf->term, spf->term_len},
 			    300);
 	hit = (struct pst_hit){
-		.name = PST_SPAN("SPF"),
+		.name = pst_span_text(pst_spf_finding(false, spf->result)),
 		.evidence = pst_buf_span(&text),
 		.score = job->config->proxy.spf.scores[spf->result],
 	};
 	if (hit.score != 0)
-		print_hit(job, &hit, "");
+		print_hit(job, &hit);
 }
 
 static void print_all(struct job *job)
@@ -147,8 +150,7 @@ static void print_all(struct job *job)
 	print_lists(job);
 	job->facts.set |= job->knock->facts;
 	for (uint32_t i = 0; i < job->knock->hit_count; i++)
-		print_hit(job, &job->knock->hits[i],
-			  job->knock->hits[i].flags & PST_HIT_DRY ? " (dry run)" : "");
+		print_hit(job, &job->knock->hits[i]);
 	if (job->sender)
 		print_spf(job);
 	print_facts(job);

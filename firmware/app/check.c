@@ -3,6 +3,7 @@
 #include "app/app.h"
 #include "app/bound.h"
 #include "app/live.h"
+#include "app/live_names.h"
 #include "app/rule_set.h"
 #include "app/tls.h"
 #include "loop/loop_epoll.h"
@@ -32,7 +33,7 @@ int pst_app_check(const struct pst_app_args *args)
 	struct pst_app_rules rules;
 	struct pst_bound bound = {0};
 	struct pst_epoll clock;
-	int status, wrong_count = 0;
+	int status, wrong_count = 0, warning_count = 0;
 
 	if (load(&job, args))
 		return PST_EXIT_BAD;
@@ -51,6 +52,8 @@ int pst_app_check(const struct pst_app_args *args)
 	}
 	if (status == 0 && args->live)
 		wrong_count = pst_app_live(job.config, &job.memory.mem);
+	if (status == 0 && args->live)
+		warning_count = pst_app_live_names(job.config, &job.memory.mem);
 	if (status && status != -PST_E_SYNTAX)
 		pst_app_complain("TLS: %s\n", pst_strerror(status));
 	pst_proxy_conf_unref(&job.config->proxy);
@@ -58,6 +61,11 @@ int pst_app_check(const struct pst_app_args *args)
 	pst_epoll_fini(&clock);
 	if (wrong_count < 0)
 		pst_app_complain("out of memory\n");
+	if (warning_count < 0)
+		pst_app_print(STDOUT_FILENO, "\nDNS cannot be started: MX and host name were not looked up\n");
+	if (warning_count > 0)
+		pst_app_print(STDOUT_FILENO, "\n%d warning%s about names\n", warning_count,
+			      warning_count == 1 ? "" : "s");
 	if (wrong_count > 0)
 		pst_app_print(STDOUT_FILENO, "\n%d internal server%s must be looked at\n", wrong_count,
 			      wrong_count == 1 ? "" : "s");

@@ -703,3 +703,15 @@ const char *pst_spf_result_name(enum pst_spf_result result)
 	PST_BUG_ON(result >= PST_SPF_RESULT_COUNT);
 	return names[result];
 }
+
+const char *pst_spf_finding(bool helo, enum pst_spf_result result)
+{
+	static const char *const names[2][PST_SPF_RESULT_COUNT] = {
+		{"SPF_NONE", "SPF_NEUTRAL", "SPF_PASS", "SPF_FAIL", "SPF_SOFTFAIL", "SPF_TEMPERROR",
+		 "SPF_PERMERROR"},
+		{"SPF_HELO_NONE", "SPF_HELO_NEUTRAL", "SPF_HELO_PASS", "SPF_HELO_FAIL", "SPF_HELO_SOFTFAIL",
+		 "SPF_HELO_TEMPERROR", "SPF_HELO_PERMERROR"},
+	};
+
+	return names[helo][result];
+}

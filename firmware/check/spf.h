@@ -82,5 +82,7 @@ bool pst_spf_done(const struct pst_spf *spf);
 
 /* "pass", "softfail", ...: as RFC 7208 section 2.6 and RFC 8601 write them. */
 const char *pst_spf_result_name(enum pst_spf_result result);
+/* As a finding is called: "SPF_FAIL", "SPF_HELO_PASS". */
+const char *pst_spf_finding(bool helo, enum pst_spf_result result);
 
 #endif

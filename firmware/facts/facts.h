@@ -38,6 +38,7 @@ enum pst_fact {
 	PST_FACT_NON_SMTP = 1 << 24,         /* it said what is no command */
 	PST_FACT_STARTTLS_ABUSE = 1 << 25,   /* it talked behind STARTTLS, or fails at TLS again and again */
 	PST_FACT_SUBMITTED = 1 << 26,        /* by a user of the internal server, who has logged in there */
+	PST_FACT_NAT = 1 << 27,              /* a router hides who the client is: nothing is asked about it */
 	PST_FACT_PARTIAL = 1 << 13,        /* it began to stream: only its front was judged */
 };
 

@@ -58,13 +58,15 @@ static void on_settled(struct pst_knock_wait *wait)
 {
 	struct pst_session *session = PST_CONTAINER(wait, struct pst_session, knock_wait);
 
-	if (session->wait == PST_WAIT_GREETING && session->knock->allows)
+	/* It may have been dismissed meanwhile. */
+	if (session->phase == PST_SESSION_OPEN && session->wait == PST_WAIT_GREETING &&
+	    session->knock->allows)
 		greet(session);
 }
 
 static void knock(struct pst_session *session)
 {
-	if (session->trusted || session->submission)
+	if (session->trusted || session->submission || session->hidden)
 		return;
 	session->knock = pst_knock_new(&session->proxy->checks, session->conf,
 				       &session->link.conn.peer);
@@ -82,8 +84,8 @@ static void begin(struct pst_session *session)
 		pst_session_secure_first(session);
 		return;
 	}
-	if (session->trusted || session->submission || session->conf->early_ms == 0 ||
-	    has_waited_before(session)) {
+	if (session->trusted || session->submission || session->hidden ||
+	    session->conf->early_ms == 0 || has_waited_before(session)) {
 		greet(session);
 		return;
 	}

@@ -160,6 +160,25 @@ static bool is_too_busy_for(const struct pst_proxy *proxy, const struct pst_addr
 	return proxy->overloaded && !trusted && !is_known(proxy, client);
 }
 
+/* Does a router stand between us and all clients? The owner can mend that, we cannot. */
+static void look_for_nat(struct pst_proxy *proxy, const struct pst_addr *peer)
+{
+	struct pst_log *log = proxy->env.log;
+	bool hides;
+
+	if (!pst_nat_note(&proxy->nat, peer, proxy->env.loop->now_ms))
+		return;
+	hides = proxy->nat.hides.family != PST_FAMILY_NONE;
+	pst_log_begin(log, hides ? PST_LOG_WARNING : PST_LOG_INFO, "source_nat");
+	if (hides)
+		pst_log_addr(log, "client", &proxy->nat.hides);
+	pst_log_text(log, "msg",
+		     hides ? "source NAT hides clients: nearly all have this address. Let the router "
+			     "that forwards the port keep sources; checks of this address pause"
+			   : "clients have addresses of their own again");
+	pst_log_end(log);
+}
+
 static struct pst_net_conn *on_accept(struct pst_net_listener *net, const struct pst_addr *peer,
 				      struct pst_span *refusal)
 {
@@ -172,6 +191,8 @@ static struct pst_net_conn *on_accept(struct pst_net_listener *net, const struct
 	if (proxy->draining)
 		return refuse(proxy, peer, PST_REASON_shutdown, PST_COUNTER_refused_sessions,
 			      refusal);
+	if (!listener->hop_first && !listener->submission)
+		look_for_nat(proxy, peer);
 	if (all_sessions_taken(proxy, trusted))
 		return refuse(proxy, peer, PST_REASON_sessions, PST_COUNTER_refused_sessions,
 			      refusal);
@@ -182,7 +203,7 @@ static struct pst_net_conn *on_accept(struct pst_net_listener *net, const struct
 	if (!client)
 		return refuse(proxy, peer, PST_REASON_memory, PST_COUNTER_refused_memory, refusal);
 	/* Behind a balancer the count is made when it has said who the client is. */
-	if (!trusted && !listener->hop_first &&
+	if (!trusted && !listener->hop_first && !pst_nat_hides(&proxy->nat, peer) &&
 	    client->session_count >= proxy->conf->per_client_count_max) {
 		pst_client_put(&proxy->clients, client);
 		return refuse(proxy, peer, PST_REASON_per_client, PST_COUNTER_refused_per_client,
@@ -197,6 +218,7 @@ static struct pst_net_conn *on_accept(struct pst_net_listener *net, const struct
 	pst_session_init(session, proxy, proxy->conf, client, trusted);
 	session->hop_first = listener->hop_first;
 	session->tls_first = listener->tls_first;
+	session->hidden = !listener->hop_first && pst_nat_hides(&proxy->nat, peer);
 	session->submission = listener->submission;
 	session->core.submission = listener->submission;
 	look_at_load(proxy);

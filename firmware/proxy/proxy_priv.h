@@ -6,6 +6,7 @@
 #define PST_PROXY_PROXY_PRIV_H
 
 #include "proxy/session.h"
+#include "check/nat.h"
 #include "proxy/recent.h"
 #include "proxy/tally.h"
 
@@ -27,6 +28,7 @@ struct pst_proxy {
 	struct pst_hold hold;
 	struct pst_clients clients;
 	struct pst_ledger ledger;
+	struct pst_nat nat; /* of clients whose address is the connection's own */
 	struct pst_rule_queue rules;
 	struct pst_checks checks;
 	struct pst_recent delivered; /* networks whose mail was taken, for a month */

@@ -63,6 +63,7 @@ struct pst_session {
 	bool trusted;
 	bool hop_first;  /* the listener's: a PROXY header comes first */
 	bool tls_first;  /* likewise, TLS before the greeting */
+	bool hidden;     /* who it is: a router gives all clients its own address */
 	bool submission; /* likewise, for users who log in; no sender checks */
 	bool waits_on; /* longer than usual for the greeting: its address looks bad */
 	bool securing;  /* one of proxy->handshake_count */

@@ -246,7 +246,8 @@ static void on_mail(struct pst_session *session, const struct pst_smtp_event *ev
 		.esmtp = session->core.esmtp,
 		.error_count = session->error_count,
 		.set = (session->trusted ? PST_FACT_TRUSTED : 0U) |
-		       (session->submission ? PST_FACT_SUBMITTED : 0U),
+		       (session->submission ? PST_FACT_SUBMITTED : 0U) |
+		       (session->hidden ? PST_FACT_NAT : 0U),
 	};
 	struct pst_smtp_reply reply = ok;
 

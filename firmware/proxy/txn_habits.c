@@ -82,7 +82,7 @@ enum pst_reason pst_txn_judge_rate(struct pst_txn *txn)
 
 	if (txn->rate_judged)
 		return (enum pst_reason)txn->rate_reason;
-	if ((txn->facts.set & PST_FACT_TRUSTED) || txn->exempt)
+	if ((txn->facts.set & (PST_FACT_TRUSTED | PST_FACT_NAT)) || txn->exempt)
 		return PST_REASON_none;
 	txn->rate_judged = true;
 	pst_buf_init(&text, area, sizeof(area));
@@ -163,7 +163,7 @@ bool pst_txn_greylisted(struct pst_txn *txn)
 	const struct pst_greylist_case known = {
 		.score = txn->facts.hits.score,
 		.tag_line = txn->conf->policy.lines[PST_ACTION_TAG],
-		.trusted = txn->facts.set & PST_FACT_TRUSTED,
+		.trusted = txn->facts.set & (PST_FACT_TRUSTED | PST_FACT_NAT),
 		.exempt = txn->exempt,
 		.bounce = txn->facts.sender.len == 0,
 		.spf_pass = txn->facts.set & PST_FACT_SPF_PASS,

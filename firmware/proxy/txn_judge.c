@@ -91,13 +91,6 @@ static void add_facts(struct pst_txn *txn)
 
 /* ---- what was asked --------------------------------------------------------------------------- */
 
-static const char *const spf_names[2][PST_SPF_RESULT_COUNT] = {
-	{"SPF_NONE", "SPF_NEUTRAL", "SPF_PASS", "SPF_FAIL", "SPF_SOFTFAIL", "SPF_TEMPERROR",
-	 "SPF_PERMERROR"},
-	{"SPF_HELO_NONE", "SPF_HELO_NEUTRAL", "SPF_HELO_PASS", "SPF_HELO_FAIL", "SPF_HELO_SOFTFAIL",
-	 "SPF_HELO_TEMPERROR", "SPF_HELO_PERMERROR"},
-};
-
 struct pst_span pst_txn_keep_text(struct pst_txn *txn, const struct pst_buf *text)
 {
 	struct pst_span kept = pst_arena_copy(&txn->arena, pst_buf_span(text));
@@ -132,7 +125,7 @@ static void add_spf(struct pst_txn *txn, const struct pst_sender *sender)
 	bool bounce = txn->facts.sender.len == 0;
 	enum pst_spf_result result = bounce ? sender->helo_result : sender->mail_result;
 	struct pst_hit hit = {
-		.name = pst_span_text(spf_names[0][result]),
+		.name = pst_span_text(pst_spf_finding(false, result)),
 		.evidence = spf_evidence(txn, spf),
 		.score = txn->conf->spf.scores[result],
 		.flags = rules_score_spf(txn, bounce, result) ? PST_HIT_SCORED : 0,
@@ -150,14 +143,14 @@ static void add_spf(struct pst_txn *txn, const struct pst_sender *sender)
 	pst_txn_add_hit(txn, &hit);
 	if (!bounce) {
 		hit = (struct pst_hit){
-			.name = pst_span_text(spf_names[1][sender->helo_result]),
+			.name = pst_span_text(pst_spf_finding(true, sender->helo_result)),
 		};
 		pst_txn_add_hit(txn, &hit);
 	}
 	if (result == PST_SPF_PASS && !bounce)
 		txn->facts.set |= PST_FACT_SPF_PASS;
 	if (result == PST_SPF_TEMPERROR && txn->conf->spf.trouble_defers &&
-	    !pst_policy_is_dry(&txn->conf->policy, pst_span_text(spf_names[0][result])))
+	    !pst_policy_is_dry(&txn->conf->policy, pst_span_text(pst_spf_finding(false, result))))
 		txn->facts.set |= PST_FACT_SPF_TROUBLE;
 }
 
@@ -256,7 +249,7 @@ void pst_txn_begin_checks(struct pst_txn *txn, struct pst_knock *knock)
 	txn->results.helo = txn->facts.helo;
 	txn->results.mailbox = txn->facts.sender;
 	/* For that nobody has to be asked. */
-	if (!(txn->facts.set & (PST_FACT_TRUSTED | PST_FACT_SUBMITTED)))
+	if (!(txn->facts.set & (PST_FACT_TRUSTED | PST_FACT_SUBMITTED | PST_FACT_NAT)))
 		txn->facts.set |= pst_helo_facts(txn->facts.helo, &txn->facts.client,
 						 txn->conf->hostname, &txn->facts.service);
 	if (!knock)
@@ -311,7 +304,7 @@ static bool ask_about_hop(struct pst_txn *txn)
 	struct pst_span helo;
 
 	pst_buf_init(&work, area, sizeof(area));
-	if (!(txn->facts.set & PST_FACT_TRUSTED) || txn->hop_asked || txn->message.header_unseen ||
+	if (!(txn->facts.set & PST_FACT_TRUSTED) || (txn->facts.set & PST_FACT_NAT) || txn->hop_asked || txn->message.header_unseen ||
 	    !find_hop(txn, &work, &params.client, &helo))
 		return false;
 	txn->hop_asked = true;

@@ -90,6 +90,7 @@ static void log_facts(const struct pst_txn *txn, struct pst_log *log)
 		const char *name;
 	} names[] = {
 		{PST_FACT_DNS_DOWN, "dns_down"},
+		{PST_FACT_NAT, "nat"},
 		{PST_FACT_EARLY_TALK, "early_talk"},	 {PST_FACT_BARE_NEWLINE, "bare_newline"},
 		{PST_FACT_ILLEGAL_PIPELINING, "illegal_pipelining"},
 		{PST_FACT_NON_SMTP, "non_smtp"},	 {PST_FACT_STARTTLS_ABUSE, "starttls_abuse"},

@@ -264,10 +264,10 @@ def asked_from_the_command_line(t):
     path = os.path.join(t.directory('ask'), 'postern.conf')
     with open(path, 'w') as out:
         out.write('\n'.join(['hostname mx.example.org', 'relay example.org to 192.0.2.9:25',
-                             'dns ' + address, *LISTS]) + '\n')
+                             'dns ' + address, 'dry-run SPF_FAIL', *LISTS]) + '\n')
     process = t.process([t.binary, 'ask', '-c', path, '127.0.0.13', '--helo', 'pc', '--from', SENDER],
                         name='ask')
     equal(process.wait(20), 0, process.text)
     for words in ('name: there is none', 'list bl.test: listed', 'list good.test: not listed',
-                  'SPF of the sender: fail', 'HELO_NO_DOMAIN', '12.3 points, tag'):
+                  'SPF of the sender: fail', 'HELO_NO_DOMAIN', 'SPF_FAIL', '(dry run)', '10.3 points, tag'):
         check(words in process.text, '%s is missing in %s', words, process.text)

@@ -10,6 +10,8 @@ from support.harness import Skip, check, equal, table, test
 from support.proc import Proc, wait_until
 from t_checks import RCPT
 
+KERNEL_ONLY = 'one Postern after the other must see the same client, and each link has a network of its own'
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 # HELO with an address that is not its own: 2.5 points, in the band.
 SUSPECT = ['score HELO_LITERAL 2.5', 'greylist on delay 1s', 'trust none', 'dns off']

@@ -624,6 +624,17 @@ static void draw_manner(struct sim_client *client)
 	}
 }
 
+/* A load balancer stands in front, and says who is really there. */
+static void say_hop(struct sim_client *client)
+{
+	char text[100];
+	int len = snprintf(text, sizeof(text), "PROXY TCP4 203.0.113.%u 192.0.2.25 %u 25\r\n",
+			   1 + client->number % 12,
+			   1024 + pst_rng_seed_below(&client->rng, 60000));
+
+	pst_peer_say(client->peer, (struct pst_span){(const uint8_t *)text, (uint32_t)len});
+}
+
 static void begin(struct sim_client *client)
 {
 	struct sim *sim = client->sim;
@@ -650,6 +661,8 @@ static void begin(struct sim_client *client)
 	client->peer->on_end = on_end;
 	draw_manner(client);
 	expect(client, DUE_GREETING);
+	if (client->balanced)
+		say_hop(client);
 	if (client->tls_first)
 		begin_tls(client);
 	if (client->early && client->manner == SIM_HOSTILE)
@@ -664,36 +677,48 @@ static void on_due(struct pst_timer *timer)
 		begin(client);
 }
 
+/* Where from, and where to. A few clients share an address. On the wire all of them share two: its hosts
+ * have one table of ten neighbours between them, and one that is full loses frames at every turn. */
+static void draw_address(struct sim_client *client)
+{
+	static const char *const networks[] = {"203.0.113.", "192.168.7.", "198.51.100.",
+					       "2001:db8:7::"};
+	const struct sim_plan *plan = &client->sim->plan;
+	struct pst_rng_seed *rng = &client->rng;
+	uint32_t network = pst_rng_seed_below(rng, plan->net == SIM_NET_LWIP ? 2 : 3);
+	uint32_t host = 1 + pst_rng_seed_below(rng, plan->net == SIM_NET_LWIP ? 1 : 12);
+	char text[40];
+
+	if (plan->tls_listener && client->manner != SIM_HOSTILE && one_in(rng, 4)) {
+		client->listener = plan->tls_listener;
+		client->tls_first = true;
+	} else if (plan->balanced_listener && client->manner != SIM_HOSTILE && one_in(rng, 3)) {
+		client->listener = plan->balanced_listener;
+		client->balanced = true;
+	} else if (plan->ipv6_listener && one_in(rng, 3)) {
+		client->listener = plan->ipv6_listener;
+		network = 3;
+	}
+	snprintf(text, sizeof(text), "%s%u", networks[network], host);
+	PST_BUG_ON(pst_addr_parse(pst_span_text(text), &client->address) < 0);
+}
+
 void sim_client_init(struct sim *sim, struct sim_client *client, uint32_t number)
 {
-	static const char *const networks[] = {"203.0.113.", "192.168.7.", "198.51.100."};
 	struct pst_rng_seed *rng = &client->rng;
-	char text[40];
 
 	client->sim = sim;
 	client->number = number;
 	client->timer.on_due = on_due;
 	pst_rng_seed_init(rng, sim->seed * 1000003 + number);
 	client->manner = one_in(rng, 2) ? SIM_POLITE : (enum sim_manner)pst_rng_seed_below(rng, SIM_MANNERS);
-	/* A few clients share an address. On the wire all of them share two: its hosts have one table of
-	 * ten neighbours between them, and one that is full loses frames at every turn. */
-	if (sim->plan.net == SIM_NET_LWIP)
-		snprintf(text, sizeof(text), "%s1", networks[pst_rng_seed_below(rng, 2)]);
-	else
-		snprintf(text, sizeof(text), "%s%u",
-			 networks[pst_rng_seed_below(rng, PST_COUNT(networks))],
-			 1 + pst_rng_seed_below(rng, 12));
-	PST_BUG_ON(pst_addr_parse(pst_span_text(text), &client->address) < 0);
+	draw_address(client);
 	client->esmtp = !one_in(rng, 10);
 	client->wants_pipelining = one_in(rng, 2);
 	client->wants_chunking = one_in(rng, 3);
 	client->wants_tls = sim->plan.tls && one_in(rng, 2);
 	client->early = one_in(rng, 3);
 	client->attempts_left = 3;
-	if (sim->plan.tls && client->manner != SIM_HOSTILE && one_in(rng, 4)) {
-		client->listener = 1;
-		client->tls_first = true;
-	}
 	client->letter_count = 1 + pst_rng_seed_below(rng, PST_COUNT(client->letters));
 	for (uint32_t i = 0; i < client->letter_count; i++)
 		client->letters[i] = sim_letter_new(sim, rng);

@@ -161,6 +161,13 @@ static bool has_bare_newline(struct pst_span in)
 	return false;
 }
 
+static bool ends_barely(struct pst_span in)
+{
+	uint8_t last = in.len > 0 ? in.at[in.len - 1] : 0;
+
+	return last == '\r' || (last == '\n' && (in.len == 1 || in.at[in.len - 2] != '\r'));
+}
+
 static void write_letter(struct sim *sim, struct sim_letter *letter, struct pst_rng_seed *rng)
 {
 	struct pst_bytes *content = &letter->content, kept = {0};
@@ -189,7 +196,8 @@ static void write_letter(struct sim *sim, struct sim_letter *letter, struct pst_
 	letter->nul = letter->nul && content->len > from;
 	if (letter->nul)
 		content->at[from + (content->len - from) / 2] = 0;
-	if (one_in(rng, 6))
+	/* Behind a newline that is none, DATA's end is another line and BDAT's is not. */
+	if (one_in(rng, 6) || ends_barely(pst_bytes_from(content, 0)))
 		pst_bytes_print(content, "no end");
 	letter->bare = has_bare_newline(pst_bytes_from(content, 0));
 	pst_bytes_add_span(&kept, pst_bytes_from(content, from));
@@ -200,6 +208,8 @@ static void write_letter(struct sim *sim, struct sim_letter *letter, struct pst_
 
 static void address_letter(struct sim *sim, struct sim_letter *letter, struct pst_rng_seed *rng)
 {
+	bool to_list = sim->plan.two_routes && one_in(rng, 3);
+
 	letter->rcpt_count = one_in(rng, 3) ? 1 + pst_rng_seed_below(rng, SIM_RCPTS_MAX) : 1;
 	for (uint32_t i = 0; i < letter->rcpt_count; i++) {
 		struct sim_rcpt *rcpt = &letter->rcpts[i];
@@ -212,11 +222,11 @@ static void address_letter(struct sim *sim, struct sim_letter *letter, struct ps
 		} else if (one_in(rng, 16)) {
 			rcpt->kind = SIM_RCPT_ELSEWHERE;
 			domain = "else.example";
-		} else if (sim->plan.two_routes && one_in(rng, 3)) {
+		} else if (to_list || (sim->plan.two_routes && one_in(rng, 8))) {
 			rcpt->kind = SIM_RCPT_LIST;
 			domain = "lists.example";
 		}
-		snprintf(rcpt->mailbox, sizeof(rcpt->mailbox), "%s%u.%u@%s", name, letter->number, i,
+		snprintf(rcpt->mailbox, sizeof(rcpt->mailbox), "%s%u.%u@%s", name, i, letter->number,
 			 domain);
 	}
 }

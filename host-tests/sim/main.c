@@ -64,8 +64,32 @@ static void complain(void)
 struct outcome {
 	uint64_t hash;
 	uint32_t sessions;
+	struct pst_counters counters; /* the proxy's */
 	bool good;
 };
+
+static struct pst_counters totals;
+
+/* What the worlds were like: a simulator in which nothing happens finds nothing. */
+static void add_counters(const struct pst_counters *counters)
+{
+	for (uint32_t i = 0; i < PST_COUNTER_COUNT; i++)
+		totals.value[i] += counters->value[i];
+}
+
+static void print_counters(void)
+{
+	const char *comma = "  ";
+
+	for (uint32_t i = 0; i < PST_COUNTER_COUNT; i++) {
+		if (totals.value[i] == 0)
+			continue;
+		printf("%s%s %llu", comma, pst_counter_name((enum pst_counter)i),
+		       (unsigned long long)totals.value[i]);
+		comma = ", ";
+	}
+	printf("\n");
+}
 
 static struct outcome run_here(uint64_t seed, enum sim_net net)
 {
@@ -73,6 +97,7 @@ static struct outcome run_here(uint64_t seed, enum sim_net net)
 
 	outcome.hash = sim.hash;
 	outcome.sessions = sim.session_count;
+	outcome.counters = sim.stage.counters;
 	if (!outcome.good)
 		complain();
 	sim_fini(&sim);
@@ -118,6 +143,7 @@ static bool run(uint64_t seed, enum sim_net net, bool twice, uint64_t *sessions)
 	alarm(SECONDS_MAX);
 	first = once(seed, net);
 	*sessions += first.sessions;
+	add_counters(&first.counters);
 	if (!first.good || !twice)
 		return first.good;
 	second = once(seed, net);
@@ -200,5 +226,6 @@ int main(int argc, char **argv)
 	       net_name(net), (unsigned long long)done, (unsigned long long)(seed - first),
 	       (unsigned long long)first, (unsigned long long)seed - 1, kept, spent,
 	       (double)done / spent);
+	print_counters();
 	return 0;
 }

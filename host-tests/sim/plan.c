@@ -19,6 +19,27 @@ static uint32_t pick(struct pst_rng_seed *rng, const uint32_t *values, uint32_t 
 	pick(rng, (const uint32_t[]){__VA_ARGS__},                                                 \
 	     sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
 
+static void draw_listeners(struct sim_plan *plan, struct pst_rng_seed *rng)
+{
+	struct pst_bytes *conf = &plan->conf;
+	uint32_t count = 1;
+
+	pst_bytes_print(conf, "hostname mx.sim.example\nlisten 192.0.2.25:25\n");
+	if (plan->tls) {
+		pst_bytes_print(conf, "listen 192.0.2.25:465 tls\n");
+		plan->tls_listener = count++;
+	}
+	/* The wire's hosts have IPv4 alone. */
+	if (plan->net == SIM_NET_MEMORY && one_in(rng, 3)) {
+		pst_bytes_print(conf, "listen [2001:db8::25]:25\n");
+		plan->ipv6_listener = count++;
+	}
+	if (one_in(rng, 4)) {
+		pst_bytes_print(conf, "listen 192.0.2.25:26 proxy\n");
+		plan->balanced_listener = count++;
+	}
+}
+
 static void draw_routes(struct sim_plan *plan, struct pst_rng_seed *rng)
 {
 	static const char *const passes[] = {"auto", "none", "xforward"};
@@ -105,7 +126,7 @@ void sim_plan_draw(struct sim_plan *plan, struct pst_rng_seed *rng, enum sim_net
 	plan->net = net;
 	plan->calm = one_in(rng, 4);
 	plan->tls = one_in(rng, 6);
-	plan->dns = !plan->calm && one_in(rng, 3);
+	plan->dns = !plan->calm && one_in(rng, 2);
 	plan->two_routes = one_in(rng, 2);
 	plan->lmtp = one_in(rng, 2);
 	plan->fail_over = one_in(rng, 3);
@@ -128,9 +149,7 @@ void sim_plan_draw(struct sim_plan *plan, struct pst_rng_seed *rng, enum sim_net
 		plan->duplicate = PICK(rng, 0, 0, 20);
 		plan->corrupt = plan->calm ? 0 : PICK(rng, 0, 0, 20);
 	}
-	pst_bytes_print(&plan->conf, "hostname mx.sim.example\nlisten 192.0.2.25:25\n");
-	if (plan->tls)
-		pst_bytes_print(&plan->conf, "listen 192.0.2.25:465 tls\n");
+	draw_listeners(plan, rng);
 	draw_routes(plan, rng);
 	draw_sizes(plan, rng);
 	draw_times(plan, rng);

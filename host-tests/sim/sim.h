@@ -40,6 +40,8 @@ struct sim_plan {
 	bool drops;          /* the owner lets some mail be thrown away */
 	bool bare_reject;
 	bool small;          /* so few places that clients may be sent away */
+	/* Indices of listeners; 0: there is none. */
+	uint32_t tls_listener, ipv6_listener, balanced_listener;
 	uint32_t client_count;
 	uint32_t spread_ms;  /* over which they come */
 	uint32_t hold_bytes, message_bytes, ledger_count, pipe_bytes;
@@ -135,7 +137,7 @@ struct sim_client {
 	uint32_t line_count, reply_count; /* of a hostile one */
 	uint64_t begin_ms;
 	bool offers_pipelining, offers_chunking, offers_tls;
-	bool wants_pipelining, wants_chunking, wants_tls, early, tls_first;
+	bool wants_pipelining, wants_chunking, wants_tls, early, tls_first, balanced;
 	bool esmtp, greeted, dismissed, quit, secured, left, over, rcpt_must_fail;
 	bool paused;
 };

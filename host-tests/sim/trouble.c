@@ -92,6 +92,22 @@ static void draw_fault(struct sim *sim, struct pst_inside *inside)
 	made->deaf = one_in(rng, 12);
 }
 
+/* LMTP: recipients of one message that fare differently, by their place in it. */
+static void draw_fates(struct sim *sim, struct pst_inside *inside)
+{
+	static const char *const fates[] = {"450 4.2.0 later\r\n", "250 2.0.0 ok\r\n",
+					    "550 5.7.1 not you\r\n"};
+	struct pst_rng_seed *rng = &sim->server_rng;
+	char prefix[20];
+
+	for (uint32_t i = 0; i < 3; i++) {
+		uint32_t which = pst_rng_seed_below(rng, sim->plan.server_5xx ? 3 : 2);
+
+		snprintf(prefix, sizeof(prefix), ".<u%u.", pst_rng_seed_below(rng, 4));
+		rule(inside, prefix, fates[which])->times_left = 1 + pst_rng_seed_below(rng, 6);
+	}
+}
+
 /* Its connections may also end anywhere. What inside.h does on a new one, it does first. */
 static void (*inside_on_peer)(struct pst_door *door, struct pst_peer *peer);
 
@@ -134,6 +150,8 @@ static void server_new(struct sim *sim, const char *text)
 	(void)rule(inside, "RCPT TO:<unknown", "550 5.1.1 no such user\r\n");
 	for (uint32_t i = 0; i < sim->plan.server_faults; i++)
 		draw_fault(sim, inside);
+	if (sim->plan.server_faults > 0 && address.port == 24)
+		draw_fates(sim, inside);
 	pst_door_open(inside->door, true);
 }
 
@@ -174,7 +192,7 @@ static void draw_names(struct sim *sim)
 	for (uint32_t i = pst_rng_seed_below(rng, 4); i > 0; i--)
 		PST_BUG_ON(!pst_dns_zone_add(&sim->zone,
 					     odd[pst_rng_seed_below(rng, PST_COUNT(odd))]));
-	for (uint32_t i = pst_rng_seed_below(rng, 6); i > 0; i--) {
+	for (uint32_t i = pst_rng_seed_below(rng, 16); i > 0; i--) {
 		static const char *const zones[] = {"zen", "drop", "good"};
 		char line[100];
 
@@ -241,7 +259,7 @@ static void on_event(struct pst_timer *timer)
 	case MEMORY_ONCE:
 	case MEMORY_GONE:
 		sim->failing = true;
-		pst_alloc_fail_at(&stage->alloc, 1 + event->number % 200,
+		pst_alloc_fail_at(&stage->alloc, 1 + event->number % 30,
 				  event->kind == MEMORY_GONE);
 		break;
 	case MEMORY_BACK:
@@ -299,7 +317,9 @@ void sim_events_draw(struct sim *sim)
 
 		event->sim = sim;
 		event->timer.on_due = on_event;
-		event->kind = (uint8_t)pst_rng_seed_below(&sim->rng, KINDS);
+		/* Memory is what everything needs. */
+		event->kind = (uint8_t)pst_rng_seed_below(
+			&sim->rng, one_in(&sim->rng, 3) ? MEMORY_BACK + 1 : KINDS);
 		event->number = pst_rng_seed_below(&sim->rng, 1000000);
 		pst_timer_set(&sim->stage.loop, &event->timer,
 			      sim->stage.loop.now_ms +

@@ -117,12 +117,19 @@ static void freeze_clients(struct sim *sim)
 	}
 }
 
-/* The longest that anything may last once nobody does anything any more. */
-static uint64_t patience_ms(const struct pst_proxy_conf *conf)
+/* How long a session can last whose client does nothing more: its own idle time, our answer that is
+ * owed before that, room that must come first, and the last words. */
+static uint64_t session_patience_ms(const struct pst_proxy_conf *conf)
 {
-	return (uint64_t)conf->transaction_ms + conf->idle_ms + conf->reply_ms +
-	       2 * (uint64_t)conf->relay.final_ms + 3 * (uint64_t)conf->relay.command_ms +
-	       (uint64_t)conf->relay.noop_ms * conf->relay.noop_count_max + 120000;
+	return (uint64_t)conf->idle_ms + conf->reply_ms + 2 * (uint64_t)conf->relay.final_ms + 60000;
+}
+
+/* And a transaction that has left its client, or never had an answer. */
+static uint64_t transaction_patience_ms(const struct pst_proxy_conf *conf)
+{
+	return (uint64_t)conf->relay.final_ms + 3 * (uint64_t)conf->relay.command_ms +
+	       3 * (uint64_t)conf->relay.connect_ms +
+	       (uint64_t)conf->relay.noop_ms * conf->relay.noop_count_max + 60000;
 }
 
 static void check_quiet(struct sim *sim)
@@ -209,10 +216,21 @@ static void let_relay_rest(struct sim *sim)
 		pass(sim, 1000);
 }
 
-static bool is_left_alone(const struct sim *sim)
+/* Nobody does anything any more: everything must end by itself. */
+static void await_ends(struct sim *sim)
 {
-	return pst_proxy_session_count(sim->stage.proxy) == 0 &&
-	       pst_list_empty(&sim->stage.proxy->txns.all);
+	const struct pst_proxy *proxy = sim->stage.proxy;
+	uint64_t until_ms = sim->stage.sim.mono_ms + session_patience_ms(proxy->conf);
+
+	while (pst_proxy_session_count(proxy) > 0 && sim->stage.sim.mono_ms < until_ms)
+		pass(sim, SLICE_MS);
+	if (pst_proxy_session_count(proxy) > 0)
+		sim_wrong(sim, "%u sessions outlive every deadline", pst_proxy_session_count(proxy));
+	until_ms = sim->stage.sim.mono_ms + transaction_patience_ms(proxy->conf);
+	while (!pst_list_empty(&proxy->txns.all) && sim->stage.sim.mono_ms < until_ms)
+		pass(sim, SLICE_MS);
+	if (!pst_list_empty(&proxy->txns.all))
+		sim_wrong(sim, "transactions outlive every deadline");
 }
 
 static void live(struct sim *sim)
@@ -228,12 +246,7 @@ static void live(struct sim *sim)
 	sim_troubles_stop(sim);
 	if (sim->wire)
 		sim_wire_calm(sim->wire);
-	until_ms = sim->stage.sim.mono_ms + patience_ms(sim->stage.proxy->conf);
-	while (!is_left_alone(sim) && sim->stage.sim.mono_ms < until_ms)
-		pass(sim, SLICE_MS);
-	if (pst_proxy_session_count(sim->stage.proxy) > 0)
-		sim_wrong(sim, "%u sessions outlive every deadline",
-			  pst_proxy_session_count(sim->stage.proxy));
+	await_ends(sim);
 	if (!sim->drained && sim->wrong.len == 0) {
 		let_relay_rest(sim);
 		probe(sim);

@@ -13,7 +13,7 @@ import threading
 NUMBERS = itertools.count(1)
 LOCK = threading.Lock()
 SMTP_PORT = 25
-CLIENTS = range(2, 9)    # 127.0.0.X of tests that are somebody else
+CLIENTS = range(2, 30)   # 127.0.0.X of tests that are somebody else
 
 RULES = """
 table ip pst {
@@ -31,8 +31,8 @@ table ip pst {
 """
 
 
-def ip(*words):
-    subprocess.run(['ip', *words], check=True, capture_output=True, text=True)
+def ip(*words, lines=()):
+    subprocess.run(['ip', *words], check=True, capture_output=True, text=True, input='\n'.join(lines))
 
 
 def nft(command):
@@ -55,9 +55,8 @@ class Link:
             ip('link', 'add', self.outside, 'type', 'veth', 'peer', 'name', self.name)
             no_ipv6(self.name)
             ip('link', 'set', self.name, 'up')
-        for last in (1, *CLIENTS):
-            ip('addr', 'add', '%s%d/24' % (self.prefix, last), 'dev', self.outside)
-        ip('link', 'set', self.outside, 'up')
+        ip('-batch', '-', lines=['addr add %s%d/24 dev %s' % (self.prefix, last, self.outside)
+                                 for last in (1, *CLIENTS)] + ['link set %s up' % self.outside])
         there = self.prefix + '254'
         self.elements = ['doors { %d : %s . %d }' % (port.number, there, SMTP_PORT)]
         self.elements += ['names { 127.0.0.%d . %s : %s%d }' % (last, there, self.prefix, last)
