@@ -44,6 +44,7 @@ test)
 	need iproute2 ip
 	need nftables nft
 	need openssl openssl
+	need testssl.sh testssl
 	need gpg gpg
 	need gpg-agent gpg-agent
 	;;

@@ -11,6 +11,8 @@ import sys
 import wire
 from support import mail, mta
 from support.harness import Skip, check, equal, table, test
+from support.proc import wait_until
+from support.server import CAPABILITIES
 
 HEAD = ('From: Sender <sender@signed.example>\r\nTo: User <user@example.org>\r\n'
         'Subject: signed\r\nDate: Thu, 01 Jan 2026 00:00:00 +0000\r\n'
@@ -59,8 +61,8 @@ class Dkim:
         return self.dkim.sign(text, b'sel', b'signed.example', self.key,
                               canonicalize=(b'simple', b'simple')) + text
 
-    def message(self, name, size):
-        return self.sign((HEAD % name + PLAIN + '\r\n').encode() + body(size))
+    def message(self, name, content):
+        return self.sign((HEAD % name + PLAIN + '\r\n').encode() + content)
 
     def is_good(self, text):
         return self.dkim.verify(text, dnsfunc=lambda *_, **__: self.record)
@@ -93,8 +95,8 @@ class Smime:
               '/CN=Sender/emailAddress=sender@signed.example', '-addext',
               'extendedKeyUsage=emailProtection', '-out', self.pair[0], '-keyout', self.pair[1]])
 
-    def message(self, name, size):
-        part = (PLAIN + '\r\n').encode() + body(size)
+    def message(self, name, content):
+        part = (PLAIN + '\r\n').encode() + content
         signature = must(['openssl', 'cms', '-sign', '-binary', '-signer', self.pair[0], '-inkey',
                           self.pair[1], '-outform', 'DER'], input=part)
         return multipart(name, part, 'application/pkcs7-signature', 'sha-256',
@@ -123,8 +125,8 @@ class Pgp:
         t.cleanup.callback(run, ['gpgconf', '--homedir', self.home, '--kill', 'all'])
         must(self.argv + ['--quick-gen-key', 'sender@signed.example', 'ed25519', 'sign'])
 
-    def message(self, name, size):
-        part = (PLAIN + '\r\n').encode() + body(size)
+    def message(self, name, content):
+        part = (PLAIN + '\r\n').encode() + content
         signature = must(self.argv + ['--armor', '--detach-sign'], input=part)
         return multipart(name, part, 'application/pgp-signature', 'pgp-sha512', b'', signature)
 
@@ -142,7 +144,7 @@ KINDS = {'dkim': Dkim, 'smime': Smime, 'pgp': Pgp}
 @table([('%s-%s-%s' % (k, s, w), k, s, w) for k in KINDS for s in SIZES for w in WAYS], seconds=60)
 def survives(t, name, kind, size, way):
     signer = KINDS[kind](t)
-    text = signer.message(name, SIZES[size])
+    text = signer.message(name, body(SIZES[size]))
     check(signer.is_good(text), 'not good before it is sent')
     check(not signer.is_good(text.replace(b' 8-bit\r\n', b' 8-bit \r\n', 1)),
           'a blank more in the body is not noticed: the test is worth nothing')
@@ -162,11 +164,38 @@ def survives(t, name, kind, size, way):
     check(signer.is_good(got), 'the signature is broken')
 
 
+def bare_body():
+    """What Exchange Online sends by BDAT and nothing else: lone LF and CR, and dots that are no stuffing."""
+    return body(0).replace(b'end\r\n', b'lone LF\n.dot\nlone CR\r.\rtwo\r\r\n\n\n.\n..\r\nno end')
+
+
+@table([('%s-%s' % (kind, inside), kind, inside) for kind in KINDS for inside in ('scripted', 'exim')], seconds=60)
+def survives_with_bare_newlines(t, name, kind, inside):
+    """By BDAT to a server with CHUNKING: not one octet of the body changes."""
+    signer = KINDS[kind](t)
+    text = signer.message(name, bare_body())
+    server = t.server(capabilities=CAPABILITIES + ('CHUNKING',)) if inside == 'scripted' else mta.Exim(t)
+    proxy = t.postern(server)
+    with wire.connect(proxy) as session:
+        check(session.envelope('sender@signed.example', 'user@example.org') is None, 'envelope')
+        equal(session.chunks(text, 3000).code, 250, 'answer')
+        session.quit()
+    if inside == 'exim':
+        # it stores lone LFs and CRLFs alike: how it was taken is all that can be seen
+        check(wait_until(server.messages, 10), 'nothing inside: %s', server.log[-500:])
+        check(re.search(r' P=esmtps? (L\. )?K S=', server.log), 'not by BDAT: %s', server.log[-800:])
+        return
+    got, = [m.body for m in server.taken]
+    check(server.taken[0].by_bdat, 'not by BDAT')
+    check(got.endswith(text.split(b'\r\n\r\n', 1)[1]), 'the body differs: %r', got[-200:])
+    check(signer.is_good(got), 'the signature is broken')
+
+
 @test(seconds=60)
 def through_a_real_queue(t):
     """DKIM behind Dovecot, read by POP3: signed, sent, stored, fetched, verified."""
     signer, inside = Dkim(t), mta.Dovecot(t)
-    text = signer.message('queue', 0)
+    text = signer.message('queue', body(0))
     proxy = t.postern(inside.address)
     with wire.connect(proxy) as session:
         check(session.envelope('sender@signed.example', 'user@example.org') is None, 'envelope')

@@ -63,6 +63,7 @@ class Message:
         self.connection = connection
         self.xforward = xforward
         self.taken = False
+        self.by_bdat = False
 
 
 class Fault:
@@ -415,8 +416,21 @@ class Connection:
         self.in_data = True
         wire = self.read_data()
         self.in_data = False
-        body = re.sub(rb'(^|\r\n)\.', rb'\1', wire)
+        self.whole(re.sub(rb'(^|\r\n)\.', rb'\1', wire))
+
+    def on_bdat(self, rest):
+        """One chunk, the last: `CHUNKING` must be among the capabilities."""
+        size, _, last = rest.partition(b' ')
+        if not self.recipients or last.strip().upper() != b'LAST':
+            raise Ended
+        while len(self.buffer) < int(size):
+            self.read_more()
+        content, self.buffer = self.buffer[:int(size)], self.buffer[int(size):]
+        self.whole(content, True)
+
+    def whole(self, body, by_bdat=False):
         message = Message(self.sender, self.recipients, body, self, dict(self.xforward))
+        message.by_bdat = by_bdat
         with self.server.lock:
             self.server.messages.append(message)
         self.xforward = {}
