@@ -42,6 +42,15 @@ def cpu_split_ns(pid):
     return int(fields[11]) * TICK_NS, int(fields[12]) * TICK_NS
 
 
+def family_cpu_ns(pid):
+    """Of the process, its children and theirs; of those that have ended as fine as the tick."""
+    total = cpu_ns(pid)
+    for path in glob.glob('/proc/%d/task/*/children' % pid):
+        total += sum(family_cpu_ns(int(child)) for child in read(path).split())
+    fields = read('/proc/%d/stat' % pid).rsplit(')', 1)[1].split()
+    return total + (int(fields[13]) + int(fields[14])) * TICK_NS
+
+
 def machine_busy_ns():
     """Time that all CPUs together were not idle."""
     fields = [int(f) for f in read('/proc/stat').split('\n', 1)[0].split()[1:9]]

@@ -1,21 +1,27 @@
 """The programs of a measurement: load, the proxies, the internal server behind them."""
 import base64
+import concurrent.futures
 import os
 import random
 import re
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tarfile
+import tempfile
+import threading
 import time
 
 import gauge
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
+from support import postfix  # noqa: E402
 from support.client import Client  # noqa: E402
 from support.dnsd import Dnsd  # noqa: E402
+from support.harness import Skip  # noqa: E402
 from support.link import Link  # noqa: E402
 from support.peers import Peers  # noqa: E402
 from support.proc import Port, Proc, wait_listening, wait_until  # noqa: E402
@@ -329,18 +335,142 @@ def count_lines(path, part):
         return sum(part in line for line in stream)
 
 
+class Place:
+    """What support/postfix.py wants of a test."""
+
+    def __init__(self, rig):
+        self.rig = rig
+
+    def tool(self, name):
+        return self.rig.peers.tool(name)
+
+    def port(self):
+        port = Port()
+        self.rig.held.append(port)
+        return port
+
+    def directory(self, name):
+        return tempfile.mkdtemp(prefix=name + '.', dir=self.rig.directory)
+
+    def process(self, argv, **more):
+        return self.rig.start(argv, **more)
+
+
+def certificate(rig, kind):
+    """(certificate, key), of this kind of key, signed by itself."""
+    pair = [rig.file('%s.%s' % (kind, part)) for part in ('cert', 'key')]
+    key = ['rsa:2048'] if kind == 'rsa' else ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256']
+    done = subprocess.run(['openssl', 'req', '-x509', '-newkey', *key, '-nodes', '-days', '30', '-subj', '/CN=mx.rcpt.example',
+                           '-out', pair[0], '-keyout', pair[1]], capture_output=True, check=False)
+    if done.returncode:
+        raise Broken('openssl: ' + done.stderr.decode('utf-8', 'replace')[-300:])
+    return pair
+
+
+def postfix_tls(rig, pair):
+    """A real smtpd with TLS. Its `pid` is master's: the CPU of the whole family is its own."""
+    for path in (rig.directory, os.path.dirname(rig.directory)):
+        os.chmod(path, 0o755)
+    try:
+        server = postfix.Postfix(Place(rig), settings=['smtpd_tls_security_level = may', 'smtpd_tls_cert_file = ' + pair[0],
+                                                       'smtpd_tls_key_file = ' + pair[1]])
+    except Skip as reason:
+        raise gauge.Unavailable(str(reason)) from None
+    return Target('postfix', server.port.number, server.proc)
+
+
+def nginx(rig, pair):
+    """HTTP, with TLS from the first byte: what a session costs there is TLS and little else."""
+    port, plain, directory = rig.port(), rig.port(), tempfile.mkdtemp(prefix='nginx.', dir=rig.directory)
+    with open(directory + '/conf', 'w') as out:
+        out.write('daemon off; worker_processes 1; error_log %(d)s/error; pid %(d)s/pid; %(user)s events {}\n'
+                  'http { access_log off; client_body_temp_path %(d)s; proxy_temp_path %(d)s; fastcgi_temp_path %(d)s;'
+                  ' uwsgi_temp_path %(d)s; scgi_temp_path %(d)s;\n'
+                  'server { listen 127.0.0.1:%(port)d ssl; listen 127.0.0.1:%(plain)d; ssl_certificate %(cert)s; ssl_certificate_key %(key)s;'
+                  ' ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets off; return 200; } }\n' % {
+                      'd': directory, 'port': port, 'plain': plain, 'cert': pair[0], 'key': pair[1],
+                      'user': 'user root;' if os.geteuid() == 0 else ''})
+    program, environment = rig.peers.tool('nginx')
+    process = rig.start([*program, '-p', directory, '-c', directory + '/conf', '-e', directory + '/error'], name='nginx', env=environment)
+    if not wait_listening('127.0.0.1', port, 20):
+        raise Broken('nginx does not listen: ' + process.text[-500:])
+    target = Target('nginx', port, process)
+    target.plain_port = plain
+    return target
+
+
+def tls_context():
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
+
+
+def secured(port, context=None):
+    """A client that has said EHLO, by STARTTLS and then again if there is a context."""
+    session = Client(('127.0.0.1', port))
+    for step in ('', 'STARTTLS') if context else ('',):
+        if step:
+            if session.command(step).code != 220:
+                raise Broken('no TLS')
+            session.sock.settimeout(20)
+            session.sock = context.wrap_socket(session.sock)
+        else:
+            session.reply()
+        session.command('EHLO client.example')
+    return session
+
+
+def sessions(target, count, context):
+    """So many new sessions, one after the other: EHLO, STARTTLS and EHLO (with a context), QUIT; with nginx a request."""
+    for _ in range(count):
+        if target.name != 'nginx':
+            secured(target.port, context).quit()
+            continue
+        sock = socket.create_connection(('127.0.0.1', target.port if context else target.plain_port), 20)
+        with context.wrap_socket(sock) if context else sock as stream:
+            stream.sendall(b'GET / HTTP/1.0\r\n\r\n')
+            while stream.recv(4096):
+                pass
+
+
+def crowd(port, count, context):
+    """So many sessions at once, each begun at the same moment."""
+    barrier = threading.Barrier(count)
+
+    def one(_):
+        session = Client(('127.0.0.1', port), 60)
+        session.reply()
+        session.command('EHLO client.example')
+        barrier.wait(60)
+        if context and session.command('STARTTLS').code == 220:
+            session.sock.settimeout(60)
+            session.sock = context.wrap_socket(session.sock)
+        code = session.command('EHLO client.example').code
+        session.quit()
+        return code
+    with concurrent.futures.ThreadPoolExecutor(count) as pool:
+        if set(pool.map(one, range(count))) != {250}:
+            raise Broken('not all of a crowd were served')
+
+
+def longest_turn_ms(target):
+    with open(target.log_path) as log:
+        return int(re.findall(r'turn_ms_longest=(\d+)', log.read())[-1])
+
+
 class IdleClients:
     """So many clients that have said EHLO and nothing since."""
 
-    def __init__(self, port, count):
+    def __init__(self, port, count, context=None):
         self.port = port
         self.count = count
+        self.context = context
         self.sockets = []
 
     def __enter__(self):
         try:
             for _ in range(self.count):
-                self.sockets.append(self.greet())
+                self.sockets.append(secured(self.port, self.context) if self.context else self.greet())
         except OSError as reason:
             self.__exit__()
             raise Broken('idle client %d: %s' % (len(self.sockets) + 1, reason)) from None

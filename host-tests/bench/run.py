@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Postern beside HAProxy, and what it costs in system calls, instructions and memory.
 
-    run.py --postern BIN [--out DIR] [--only load,calls,instructions,checks,rules,memory,count]
+    run.py --postern BIN [--out DIR] [--only load,calls,instructions,checks,rules,memory,tls,count]
            [--rounds N] [--quick]
 
 Prints one table, leaves the figures in DIR/bench.json (default: build/bench), and exits with 1 if a
@@ -39,6 +39,8 @@ LIMIT_LWIP_RATE = 3            # the kernel's messages per second, to those by o
 LIMIT_LWIP_SESSION_KIB = 2.0   # what its connection adds to a session, besides its pcb
 # A hundredth of what SpamAssassin's daemon needs for the same rules and a message like ours, local tests alone:
 # 80 to 180 ms on machines like this, so of the lower.
+LIMIT_TLS_RATIO = 2.0          # TLS of a session, to Postfix's
+LIMIT_TLS_SESSION_KIB = 28.0
 LIMIT_CHECKS_RATIO = 2.5       # a message with lists, SPF and header rules, to one through HAProxy
 LIMIT_STOCK_US = 800
 LIMIT_OWN_RATIO = 0.7          # our rules, to the CPU of one message through HAProxy
@@ -60,6 +62,7 @@ class Plan:
         self.sessions = 1000
         self.messages = 1000 if quick else 20000
         self.messages_concurrent = 100
+        self.tls = 50 if quick else 250
 
 
 class Bench:
@@ -371,6 +374,62 @@ class Bench:
             self.limit('private memory that a connection by %s adds' % driver, row['conn_kib'], LIMIT_LWIP_SESSION_KIB,
                        'KiB')
 
+    # --- TLS ----------------------------------------------------------------------------------------
+
+    def tls(self):
+        """CPU that TLS adds to a new session, beside Postfix and nginx; memory of an idle one; the longest turn."""
+        result = {'sessions': self.plan.tls}
+        context = rigs.tls_context()
+        for kind in ('ecdsa', 'rsa'):
+            rig, cells = self.rig(), collections.defaultdict(list)
+            try:
+                sink, pair = rigs.Sink(rig), rigs.certificate(rig, kind)
+                targets = [rigs.postfix_tls(rig, pair), rigs.nginx(rig, pair),
+                           rigs.postern(rig, sink, lines=['tls cert %s key %s' % tuple(pair), 'timeout early-talk 0'])]
+                for target in targets:
+                    rigs.sessions(target, 5, context)
+                for number in range(self.plan.rounds):
+                    for target in targets:
+                        spent = []
+                        for how in (None, context):
+                            before = gauge.family_cpu_ns(target.pid)
+                            rigs.sessions(target, self.plan.tls, how)
+                            spent.append((gauge.family_cpu_ns(target.pid) - before) / self.plan.tls / 1000)
+                        cells[target.name].append({'plain_us': spent[0], 'with_us': spent[1], 'tls_us': spent[1] - spent[0]})
+                    progress('tls ' + kind, number + 1, self.plan.rounds)
+            finally:
+                rig.close()
+            result[kind] = {name: summary(cells[name]) for name in cells}
+            ratio = result[kind]['postern']['tls_us'] / result[kind]['postfix']['tls_us']
+            result[kind]['ratio'] = ratio
+            if not self.plan.quick:
+                self.limit("CPU of TLS for a new session (%s), to Postfix's" % kind.upper(), ratio, LIMIT_TLS_RATIO)
+        result.update(self.tls_crowds(context))
+        self.results['tls'] = result
+        self.limit('private memory per idle TLS client of %d' % self.plan.sessions, result['session_kib'], LIMIT_TLS_SESSION_KIB, 'KiB')
+
+    def tls_crowds(self, context):
+        rig = self.rig()
+        try:
+            sink, pair = rigs.Sink(rig), rigs.certificate(rig, 'ecdsa')
+            lines = ['tls cert %s key %s' % tuple(pair), 'tls handshakes 250', 'timeout early-talk 0',
+                     'limit sessions %d per-client %d' % ((self.plan.sessions + 100,) * 2)]
+            target = rigs.postern(rig, sink, lines=lines)
+            empty = gauge.memory(target.pid)
+            with rigs.IdleClients(target.port, self.plan.sessions, context):
+                time.sleep(0.5)
+                full = gauge.memory(target.pid)
+            turns = {}
+            target.stop()
+            for name, how in (('plain', None), ('tls', context)):
+                target = rigs.postern(rig, sink, lines=lines)
+                rigs.crowd(target.port, 200, how)
+                target.stop()
+                turns[name] = rigs.longest_turn_ms(target)
+            return {'session_kib': (full['private_kib'] - empty['private_kib']) / self.plan.sessions, 'turn_ms': turns}
+        finally:
+            rig.close()
+
     # --- none lost, none doubled --------------------------------------------------------------------
 
     def count(self):
@@ -420,7 +479,7 @@ class Bench:
         return 1 if missed or self.troubles else 0
 
 
-PARTS = ('load', 'calls', 'instructions', 'checks', 'rules', 'memory', 'lwip', 'count')
+PARTS = ('load', 'calls', 'instructions', 'checks', 'rules', 'memory', 'lwip', 'tls', 'count')
 MAKERS = {
     'haproxy-1': lambda rig, sink, prefix, traced: rigs.haproxy(rig, sink, 1, prefix, traced),
     'postern': rigs.postern,

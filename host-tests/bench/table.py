@@ -5,7 +5,7 @@ SIZE = {'4k': '4 KiB', '100k': '100 KiB'}
 
 def show(results):
     print(head(results['machine'], results['quick']))
-    for part in (load, calls, instructions, checks, rules, memory, lwip, count):
+    for part in (load, calls, instructions, checks, rules, memory, lwip, tls, count):
         if part.__name__ in results:
             print('\n' + '\n'.join(part(results[part.__name__], results)))
     print()
@@ -126,6 +126,17 @@ def lwip(data, results):
         lines.append('%-38s %11.0f %7.1f | %s' % (
             name, row['rate'], row['cpu_us'], ', '.join('%d: %d' % (count, kib) for count, kib in row['private_kib'])))
     return lines
+
+
+def tls(data, results):
+    lines = ['TLS: CPU us of a new session    in the clear     with TLS      of TLS   (%d sessions a round, medians)' % data['sessions']]
+    for kind in ('ecdsa', 'rsa'):
+        for name in ('postfix', 'nginx', 'postern'):
+            row = data[kind][name]
+            lines.append('%-6s %-10s %25.0f %12.0f %11.0f' % (kind, name, row['plain_us'], row['with_us'], row['tls_us']))
+        lines.append("%-6s postern's to postfix's %40.2f" % (kind, data[kind]['ratio']))
+    return lines + ['private KiB per idle TLS client: %.2f;  longest turn with 200 clients at once: %d ms, with their handshakes %d ms' % (
+        data['session_kib'], data['turn_ms']['plain'], data['turn_ms']['tls'])]
 
 
 def count(data, results):

@@ -23,6 +23,7 @@ PACKAGES = {
     'postfix': 'postfix', 'haproxy': 'haproxy', 'swaks': 'swaks', 'curl': 'curl',
     'exim': 'exim4-daemon-light', 'opensmtpd': 'opensmtpd', 'msmtp': 'msmtp',
     'dovecot': 'dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d', 'dkimpy': 'python3-dkim',
+    'nginx': 'nginx-core',
     'ssleay': 'libnet-ssleay-perl', 'unbound': 'unbound', 'nsd': 'nsd', 'rbldnsd': 'rbldnsd',
 }
 NPM = {'nodemailer': '10.6.0'}
@@ -47,6 +48,7 @@ TOOLS = {
     'unbound': ('unbound', 'usr/sbin/unbound'),
     'nsd': ('nsd', 'usr/sbin/nsd'),
     'rbldnsd': ('rbldnsd', 'usr/sbin/rbldnsd'),
+    'nginx': ('nginx', 'usr/sbin/nginx'),
     'ssleay': ('ssleay', 'usr/lib/%s/perl5/5.36/Net/SSLeay.pm'),
 }
 SYSTEM_FIRST = ('curl',)
