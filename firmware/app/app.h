@@ -27,6 +27,9 @@ struct pst_app_args {
 	uint32_t line_count;
 	bool live; /* check: talk to the internal servers, too */
 
+	struct pst_span control_path; /* status */
+	bool as_json, as_metrics;
+
 	struct pst_span sink_listen;
 	struct pst_span sink_maildir; /* a NUL stands behind it; empty: messages are thrown away */
 	struct pst_span sink_count;
@@ -48,6 +51,7 @@ int pst_app_show(const struct pst_app_args *args);
 int pst_app_sink(const struct pst_app_args *args);
 int pst_app_rules(const struct pst_app_args *args);
 int pst_app_explain(const struct pst_app_args *args);
+int pst_app_status(const struct pst_app_args *args);
 int pst_app_ask(const struct pst_app_args *args);
 
 /* Write to a descriptor, waiting for it where it must: for start-up and for people, never while

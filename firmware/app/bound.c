@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include "admin/control.h"
 #include "app/app.h"
 #include "app/dns.h"
 #include "app/interfaces.h"
@@ -49,7 +50,7 @@ uint32_t pst_bound_timers(const struct pst_config *config)
 	return pst_proxy_timers_max(&config->proxy) + config->proxy.listener_count +
 	       PST_LISTENERS_MAX + PST_OUTLET_TIMERS_MAX +
 	       pst_app_dns_timers_max(&config->proxy.dns) +
-	       pst_app_interfaces_timers_max(config) +
+	       PST_CONTROL_TIMERS_MAX + pst_app_interfaces_timers_max(config) +
 	       pst_store_file_timers_max() + 2;
 }
 
@@ -61,6 +62,7 @@ struct pst_bound pst_bound_of(const struct pst_config *config)
 	uint64_t generations = 2 * (pst_config_bytes(config) + config->attached_bytes) +
 			       READING_BYTES;
 	uint64_t ours = pst_proxy_bound(conf) + generations + PST_BOUND_LOG_RING +
+			(config->control_path.len ? pst_control_bound() : 0) +
 			pst_app_tls_bound(config, relay_count) +
 			pst_app_dns_bound(&conf->dns) +
 			pst_app_interfaces_bound(config, relay_count) +

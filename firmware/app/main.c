@@ -18,7 +18,8 @@ enum {
 	FOR_RULES = 16,
 	FOR_EXPLAIN = 32,
 	FOR_ASK = 64,
-	FOR_CONFIG = FOR_RUN | FOR_CHECK | FOR_SHOW | FOR_ASK,
+	FOR_STATUS = 128,
+	FOR_CONFIG = FOR_RUN | FOR_CHECK | FOR_SHOW | FOR_ASK | FOR_STATUS,
 };
 
 struct command {
@@ -36,6 +37,8 @@ static const struct command commands[] = {
 	{"show", "print the effective configuration, defaults included", pst_app_show, FOR_SHOW, NULL},
 	{"ask", "what lists, DNS and SPF say of a client and a sender, and what it would score",
 	 pst_app_ask, FOR_ASK, "ADDRESS"},
+	{"status", "how a running Postern is: servers, lists, counters, the last verdicts",
+	 pst_app_status, FOR_STATUS, NULL},
 	{"rules", "say what rule files are good for, and which rules hit a message", pst_app_rules,
 	 FOR_RULES, "lint PATH | hits FILE...|-"},
 	{"explain", "the score of stored messages, rule by rule, and the verdict", pst_app_explain,
@@ -90,6 +93,26 @@ static bool take_live(struct pst_app_args *args, struct pst_span value)
 {
 	(void)value;
 	args->live = true;
+	return true;
+}
+
+static bool take_control(struct pst_app_args *args, struct pst_span value)
+{
+	args->control_path = value;
+	return true;
+}
+
+static bool take_json(struct pst_app_args *args, struct pst_span value)
+{
+	(void)value;
+	args->as_json = true;
+	return true;
+}
+
+static bool take_metrics(struct pst_app_args *args, struct pst_span value)
+{
+	(void)value;
+	args->as_metrics = true;
 	return true;
 }
 
@@ -157,6 +180,10 @@ static const struct option options[] = {
 	 "talk to every internal server: is it there, does it take postmaster, would it relay\n"
 	 "                      outward? No message is sent",
 	 take_live, FOR_CHECK},
+	{"--control", "PATH", "the socket of the running one, as `control` in its configuration",
+	 take_control, FOR_STATUS},
+	{"--json", NULL, "for programs", take_json, FOR_STATUS},
+	{"--metrics", NULL, "in the text format of Prometheus", take_metrics, FOR_STATUS},
 	{"--rules", "PATH", "a rule file, or a folder of .cf files (/usr/share/postern/rules)", take_rules,
 	 FOR_RULES | FOR_EXPLAIN},
 	{"--names", NULL, "lint: every rule with its place, and why it does not run",
@@ -220,7 +247,7 @@ static int help(const struct command *command)
 	for (uint32_t i = 0; i < PST_COUNT(commands); i++)
 		pst_app_print(STDOUT_FILENO, "  postern %-7s %s\n", commands[i].name,
 			      commands[i].summary);
-	pst_app_print(STDOUT_FILENO, "\nrun, check, show, ask:\n");
+	pst_app_print(STDOUT_FILENO, "\nrun, check, show, ask, status:\n");
 	help_options(FOR_CONFIG);
 	pst_app_print(STDOUT_FILENO, "\nrules, explain:\n");
 	help_options(FOR_RULES | FOR_EXPLAIN);

@@ -2,6 +2,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "admin/control.h"
+#include "admin/status.h"
 #include "app/app.h"
 #include "app/bound.h"
 #include "app/clock.h"
@@ -47,6 +49,9 @@ struct run {
 	struct pst_counters counters;
 	struct pst_outlet outlet;
 	struct pst_signals signals;
+	struct pst_control control;
+	uint64_t started_ms; /* monotonic */
+	uint64_t bound_bytes;
 	struct pst_turn_hook watch_hook;
 	struct pst_timer trim_timer;
 	struct pst_timer look_timer;
@@ -313,6 +318,51 @@ static void on_turn_end(struct pst_turn_hook *hook)
 		pst_timer_set(&run->loop, &run->trim_timer, run->loop.now_ms + TRIM_DELAY_MS);
 }
 
+/* --- status --------------------------------------------------------------------------------- */
+
+static bool answer(struct pst_control *control, struct pst_span line, struct pst_buf *out)
+{
+	struct run *run = PST_CONTAINER(control, struct run, control);
+	struct pst_addr listeners[PST_LISTENERS_MAX];
+	struct pst_status status = {
+		.version = PST_VERSION,
+		.uptime_ms = run->loop.now_ms - run->started_ms,
+		.used_bytes = run->memory.used_bytes,
+		.bound_bytes = run->bound_bytes,
+		.log_lost_count = run->log.lost_count,
+		.listeners = listeners,
+		.listener_count = pst_proxy_listeners(run->proxy, listeners),
+		.interfaces = run->config->interfaces,
+	};
+	enum pst_status_format format;
+
+	if (pst_span_eq(line, PST_SPAN("status")))
+		format = PST_STATUS_JSON;
+	else if (pst_span_eq(line, PST_SPAN("text")))
+		format = PST_STATUS_TEXT;
+	else if (pst_span_eq(line, PST_SPAN("metrics")))
+		format = PST_STATUS_METRICS;
+	else
+		return false;
+	pst_proxy_report(run->proxy, &status.proxy);
+	return pst_status_put(out, &status, format) == 0;
+}
+
+static bool make_control(struct run *run)
+{
+	struct pst_span path = run->config->control_path;
+	int status;
+
+	if (path.len == 0)
+		return true;
+	status = pst_control_open(&run->control, &run->loop, &run->epoll, &run->memory.mem, path, answer);
+	if (status)
+		pst_app_complain("cannot open the control socket %.*s: %s; correct `control`, or the "
+				 "folder's rights\n",
+				 (int)path.len, (const char *)path.at, pst_strerror(status));
+	return status == 0;
+}
+
 /* --- start --------------------------------------------------------------------------------- */
 
 static bool files_suffice(const struct pst_bound *bound)
@@ -441,6 +491,8 @@ static bool make_parts(struct run *run)
 				 "`dns` names others, `dns off` does without\n");
 		return false;
 	}
+	run->bound_bytes = bound.process_bytes;
+	run->started_ms = run->loop.now_ms;
 	pst_bound_print(STDERR_FILENO, &bound);
 	return files_suffice(&bound);
 }
@@ -579,6 +631,7 @@ static void free_parts(struct run *run)
 	if (run->store.memory.slots)
 		run->store.memory.store.ops->flush(&run->store.memory.store, run->loop.now_ms);
 	pst_store_file_fini(&run->store);
+	pst_control_close(&run->control);
 	pst_app_dns_close(&run->dns);
 	pst_app_interfaces_close(&run->interfaces, LAST_WORDS_MS);
 	if (run->outlet.log) {
@@ -612,7 +665,7 @@ int pst_app_run(const struct pst_app_args *args)
 		return PST_EXIT_BAD;
 	}
 	pst_app_rules_init(&run.rules, &run.memory);
-	good = make_tls(&run) && make_rules(&run) && make_parts(&run) && make_log(&run) && make_store(&run) &&
+	good = make_tls(&run) && make_rules(&run) && make_parts(&run) && make_log(&run) && make_store(&run) && make_control(&run) &&
 	       make_proxy(&run);
 	if (good) {
 		tell_ready(&run);

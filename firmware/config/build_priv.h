@@ -50,7 +50,7 @@ struct pst_config_items {
 	uint32_t count;
 };
 
-#define PST_CONFIG_DIRECTIVES_MAX 40
+#define PST_CONFIG_DIRECTIVES_MAX 48
 #define PST_CONFIG_OPTIONS_MAX 16
 
 struct pst_config_build {

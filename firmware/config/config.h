@@ -130,6 +130,7 @@ struct pst_config_arena {
 struct pst_config {
 	struct pst_proxy_conf proxy;
 	enum pst_config_log log;
+	struct pst_span control_path; /* of the socket, with a NUL behind it; empty: none */
 	struct pst_span log_path; /* of a file or socket, with a NUL behind it; empty for stderr */
 	struct pst_config_tls tls;
 	struct pst_config_rules rules;

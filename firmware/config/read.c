@@ -739,6 +739,34 @@ void pst_config_read_log(struct pst_config_build *build,
 					  : pst_config_copy(build, &build->config->arena, path);
 }
 
+#define CONTROL_PATH_MAX 107 /* of a Unix socket's address */
+
+void pst_config_read_control(struct pst_config_build *build,
+			     const struct pst_config_directive *directive)
+{
+	const struct pst_config_word *word = &build->words[1];
+	struct pst_span path;
+
+	if (!pst_config_exactly_one(build, directive))
+		return;
+	if (word->text.len == 0) {
+		pst_config_usage(build, directive, &word->place, "the socket's name is missing");
+		return;
+	}
+	if (!pst_config_give(build, directive, 0, &build->words[0].place))
+		return;
+	if (pst_span_eq(word->text, PST_SPAN("off"))) {
+		build->config->control_path = PST_SPAN_NONE;
+		return;
+	}
+	path = pst_config_path(build, &build->config->arena, word);
+	if (path.len > CONTROL_PATH_MAX)
+		pst_config_error(build, &word->place,
+				 "a socket's name has at most %d octets, its folders included",
+				 CONTROL_PATH_MAX);
+	build->config->control_path = path;
+}
+
 void pst_config_read_include(struct pst_config_build *build,
 			     const struct pst_config_directive *directive)
 {

@@ -481,6 +481,16 @@ void pst_config_show_dry_run(struct pst_config_printer *printer,
 	}
 }
 
+void pst_config_show_control(struct pst_config_printer *printer,
+			     const struct pst_config_directive *directive)
+{
+	struct pst_span path = printer->config->control_path;
+
+	show_name(printer, directive);
+	show_word(printer, path.len ? path : PST_SPAN("off"));
+	line_end(printer);
+}
+
 void pst_config_show_log(struct pst_config_printer *printer,
 			 const struct pst_config_directive *directive)
 {

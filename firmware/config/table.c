@@ -305,6 +305,7 @@ const struct pst_config_directive pst_config_table[] = {
 	 PST_COUNT(score_options), false},
 	{"mode", "enforce | tag | observe", pst_config_read_scalar, pst_config_show_options,
 	 &mode_option, 1, false},
+	{"control", "off | PATH", pst_config_read_control, pst_config_show_control, NULL, 0, false},
 	{"log", "stderr | file PATH | syslog [PATH]", pst_config_read_log, pst_config_show_log,
 	 &log_option, 1, false},
 	{"user", "NAME", pst_config_read_user, pst_config_show_user, NULL, 0, false},

@@ -177,6 +177,10 @@ void pst_config_read_log(struct pst_config_build *build,
 			 const struct pst_config_directive *directive);
 void pst_config_read_user(struct pst_config_build *build,
 			  const struct pst_config_directive *directive);
+void pst_config_read_control(struct pst_config_build *build,
+			     const struct pst_config_directive *directive);
+void pst_config_show_control(struct pst_config_printer *printer,
+			     const struct pst_config_directive *directive);
 void pst_config_read_include(struct pst_config_build *build,
 			     const struct pst_config_directive *directive);
 void pst_config_show_options(struct pst_config_printer *printer,

@@ -353,6 +353,16 @@ const struct pst_addr *pst_proxy_listener_addr(const struct pst_proxy *proxy, ui
 	return &proxy->listeners[index].net.local;
 }
 
+uint32_t pst_proxy_listeners(const struct pst_proxy *proxy, struct pst_addr *out)
+{
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < PST_LISTENERS_MAX; i++)
+		if (proxy->listeners[i].open)
+			out[count++] = proxy->listeners[i].net.local;
+	return count;
+}
+
 /* ---- life ------------------------------------------------------------------------------------ */
 
 static void on_drain_due(struct pst_timer *timer)
@@ -431,6 +441,7 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	proxy->txns.hold = &proxy->hold;
 	proxy->txns.clients = &proxy->clients;
 	proxy->txns.ledger = &proxy->ledger;
+	proxy->txns.history = &proxy->history;
 	proxy->txns.delivered = &proxy->delivered;
 	proxy->txns.bad_rcpts = &proxy->bad_rcpts;
 	pst_rule_queue_init(&proxy->rules, env->loop, env->mem, env->counters);

@@ -53,6 +53,11 @@ int pst_proxy_listen(struct pst_proxy *proxy, struct pst_addr *failed) PST_MUST_
 /* The address a listener really has (for port 0). */
 const struct pst_addr *pst_proxy_listener_addr(const struct pst_proxy *proxy, uint32_t index);
 
+/* All that are open, in no order.
+ *  in  out: room for PST_LISTENERS_MAX
+ *  ret how many */
+uint32_t pst_proxy_listeners(const struct pst_proxy *proxy, struct pst_addr *out);
+
 /* Take a new generation: new sessions use it, running ones keep theirs. Listeners that it no
  * longer names are closed, new ones opened. Session, hold and pool bounds follow at once, but
  * never above those of the first generation (the bound was printed).

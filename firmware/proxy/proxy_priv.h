@@ -5,6 +5,7 @@
 #ifndef PST_PROXY_PROXY_PRIV_H
 #define PST_PROXY_PROXY_PRIV_H
 
+#include "proxy/history.h"
 #include "proxy/session.h"
 #include "check/nat.h"
 #include "proxy/recent.h"
@@ -33,6 +34,7 @@ struct pst_proxy {
 	struct pst_checks checks;
 	struct pst_recent delivered; /* networks whose mail was taken, for a month */
 	struct pst_recent bad_rcpts; /* that an internal server does not know, for ten minutes */
+	struct pst_history history;
 	struct pst_tally tls_failures; /* by client network, for an hour */
 	struct pst_txns txns;
 	struct pst_pool session_pool, in_pool, out_pool;

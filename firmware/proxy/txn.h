@@ -82,6 +82,7 @@ struct pst_txns {
 	struct pst_hold *hold;
 	struct pst_clients *clients;
 	struct pst_ledger *ledger;
+	struct pst_history *history;
 	struct pst_recent *delivered, *bad_rcpts; /* see proxy_priv.h */
 	struct pst_rule_queue *rules;
 	struct pst_checks *checks;

@@ -1,4 +1,5 @@
 /* proxy/txn_record.c - the one line that tells what became of a transaction */
+#include "proxy/history.h"
 #include "proxy/txn_priv.h"
 
 static const struct {
@@ -174,6 +175,53 @@ static void log_verdict(const struct pst_txn *txn, enum pst_reason reason, struc
 	log_evidence(txn, log);
 }
 
+/* The same for the history; a client that left of its own accord has no verdict. */
+static void remember(const struct pst_txn *txn, enum pst_outcome outcome, enum pst_reason reason)
+{
+	static const uint8_t kinds[] = {
+		[PST_OUTCOME_DELIVERED] = PST_HISTORY_ACCEPTED,
+		[PST_OUTCOME_PARTIAL] = PST_HISTORY_ACCEPTED,
+		[PST_OUTCOME_QUARANTINED] = PST_HISTORY_TAGGED,
+		[PST_OUTCOME_DROPPED] = PST_HISTORY_REFUSED,
+		[PST_OUTCOME_REPLAYED] = PST_HISTORY_ACCEPTED,
+		[PST_OUTCOME_REFUSED] = PST_HISTORY_REFUSED,
+		[PST_OUTCOME_DEFERRED] = PST_HISTORY_DEFERRED,
+		[PST_OUTCOME_UNKNOWN] = PST_HISTORY_DEFERRED,
+	};
+	const struct pst_proxy_env *env = txn->txns->env;
+	struct pst_history_record record = {
+		.wall_ms = env->loop->wall_ms,
+		.client = txn->facts.client,
+		.verdict = pst_policy_action_name(txn->verdict.action),
+		.reason = pst_reason_reply(reason)->name,
+		.outcome = outcomes[outcome].name,
+		.score = txn->facts.hits.score,
+		.code = (uint16_t)txn->client_code,
+	};
+	uint8_t area[PST_HISTORY_TEXT];
+	struct pst_buf hits;
+
+	if (outcome == PST_OUTCOME_ABORTED)
+		return;
+	record.client.port = 0;
+	record.kind = outcome == PST_OUTCOME_DELIVERED && txn->verdict.action == PST_ACTION_TAG
+			      ? PST_HISTORY_TAGGED
+			      : kinds[outcome];
+	pst_buf_init(&hits, area, sizeof(area));
+	for (const struct pst_hit *hit = txn->facts.hits.first; hit; hit = hit->next) {
+		if (hits.len)
+			pst_buf_put_escaped(&hits, PST_SPAN(" "), 1);
+		pst_buf_put_escaped(&hits, hit->name, PST_HISTORY_TEXT);
+	}
+	for (uint32_t i = 0; i + 1 < sizeof(record.id) && txn->id[i]; i++)
+		record.id[i] = (uint8_t)txn->id[i];
+	pst_history_text_set(&record.hits, pst_buf_span(&hits));
+	pst_history_text_set(&record.from, txn->facts.sender);
+	if (txn->rcpts)
+		pst_history_text_set(&record.to, txn->rcpts->relay.mailbox);
+	pst_history_add(txn->txns->history, env->loop->now_ms, &record);
+}
+
 void pst_txn_record(struct pst_txn *txn, bool final_lost)
 {
 	const struct pst_proxy_env *env = txn->txns->env;
@@ -187,6 +235,7 @@ void pst_txn_record(struct pst_txn *txn, bool final_lost)
 	pst_count(env->counters, outcomes[outcome].counter);
 	if (outcome == PST_OUTCOME_DELIVERED && txn->verdict.action == PST_ACTION_TAG)
 		pst_count(env->counters, PST_COUNTER_tagged);
+	remember(txn, outcome, reason);
 	pst_log_begin(log, PST_LOG_INFO, "transaction");
 	pst_log_text(log, "id", txn->id);
 	pst_log_addr(log, "client", &txn->facts.client);
