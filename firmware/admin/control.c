@@ -208,7 +208,6 @@ int pst_control_open(struct pst_control *control, struct pst_loop *loop, struct 
 	fd = open_socket(&address);
 	if (fd < 0)
 		return fd;
-	memcpy(control->path, path.at, path.len);
 	control->watch = (struct pst_watch){.on_event = on_event, .fd = fd};
 	ret = pst_epoll_watch(epoll, &control->watch, EPOLLIN);
 	if (ret) {
@@ -228,7 +227,6 @@ void pst_control_close(struct pst_control *control)
 			hang_up(&control->conns[i]);
 	pst_epoll_forget(control->epoll, &control->watch);
 	close(control->watch.fd);
-	unlink((const char *)control->path);
 	control->open = false;
 }
 

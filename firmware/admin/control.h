@@ -40,7 +40,6 @@ struct pst_control {
 	 *  ret false: the question is not understood */
 	bool (*answer)(struct pst_control *control, struct pst_span line, struct pst_buf *out);
 	struct pst_watch watch;
-	uint8_t path[PST_CONTROL_PATH_MAX + 1];
 	struct pst_control_conn conns[PST_CONTROL_CONNS_MAX];
 	bool open;
 };
@@ -55,7 +54,9 @@ int pst_control_open(struct pst_control *control, struct pst_loop *loop, struct 
 		     struct pst_mem *mem, struct pst_span path,
 		     bool (*answer)(struct pst_control *control, struct pst_span line,
 				    struct pst_buf *out)) PST_MUST_CHECK;
-void pst_control_close(struct pst_control *control); /* harmless when it is not open */
+/* Harmless when it is not open. The file stays: whoever has given up the right to make it cannot take
+ * it away, and the next start does. */
+void pst_control_close(struct pst_control *control);
 
 /* Ask a running program, waiting at most PST_CONTROL_MS for each piece of the answer; for commands,
  * never inside of the loop.
