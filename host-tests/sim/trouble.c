@@ -54,7 +54,7 @@ static void draw_fault(struct sim *sim, struct pst_inside *inside)
 {
 	static const char twice[] = "250 2.0.0 ok\r\n250 2.0.0 ok\r\n";
 	static const char *const prefixes[] = {
-		"connect", "EHLO", "LHLO", "MAIL", "RCPT", "DATA", ".", ".<u", "RSET", "NOOP", "XFORWARD",
+		"connect", "EHLO", "LHLO", "MAIL", "RCPT", "DATA", ".", ". <u", "RSET", "NOOP", "XFORWARD",
 		"XCLIENT",
 	};
 	static const char *const soft[] = {
@@ -103,7 +103,7 @@ static void draw_fates(struct sim *sim, struct pst_inside *inside)
 	for (uint32_t i = 0; i < 3; i++) {
 		uint32_t which = pst_rng_seed_below(rng, sim->plan.server_5xx ? 3 : 2);
 
-		snprintf(prefix, sizeof(prefix), ".<u%u.", pst_rng_seed_below(rng, 4));
+		snprintf(prefix, sizeof(prefix), ". <u%u.", pst_rng_seed_below(rng, 4));
 		rule(inside, prefix, fates[which])->times_left = 1 + pst_rng_seed_below(rng, 6);
 	}
 }
