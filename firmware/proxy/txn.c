@@ -91,6 +91,7 @@ static void close_txn(struct pst_txn *txn, bool final_lost)
 	PST_BUG_ON(txn->phase == PST_TXN_OVER);
 	txn->phase = PST_TXN_OVER;
 	pst_txn_record(txn, final_lost);
+	pst_txn_return_fates(txn);
 	pst_loop_forget(&txn->task);
 	pst_rule_query_cancel(txn->txns->rules, &txn->rules);
 	pst_txn_end_checks(txn);

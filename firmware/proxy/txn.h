@@ -148,6 +148,7 @@ struct pst_txn {
 	bool greylisted;
 	bool exempt;          /* its recipients' scores decide nothing; they share it with their like only */
 	bool replayed;        /* every recipient was served before */
+	bool noted;           /* the ledger knows how it ended */
 	uint16_t refused_count;
 	uint16_t client_code; /* what the client was told at the end */
 	uint16_t relay_code;  /* the internal server's last word */

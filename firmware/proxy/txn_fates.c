@@ -64,6 +64,7 @@ void pst_txn_note_outcome(struct pst_txn *txn, uint16_t code)
 
 	if (!txn->content_hash)
 		return;
+	txn->noted = true;
 	if (txn->session)
 		chain = txn->owner->ledger_chain(txn->session, &name);
 	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt; rcpt = rcpt->next) {
@@ -85,29 +86,49 @@ void pst_txn_note_fates(struct pst_txn *txn)
 	struct pst_ledger *ledger = txn->txns->ledger;
 	uint64_t now_ms = txn->txns->env->loop->now_ms;
 
+	txn->noted = true;
 	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt; rcpt = rcpt->next) {
-		uint64_t envelope, content = rcpt->final_code / 100 == 2 ? txn->content_hash
-									 : LEDGER_REFUSED;
+		uint16_t code = rcpt->served ? 250 : rcpt->final_code;
+		uint64_t envelope, content = code / 100 == 2 ? txn->content_hash : LEDGER_REFUSED;
 
-		if (!rcpt->accepted || rcpt->final_code / 100 == 4 || !rcpt->final_code || !content)
+		if (!rcpt->accepted || code / 100 == 4 || !code || !content)
 			continue;
 		envelope = pst_ledger_envelope(ledger, &txn->facts.client, txn->facts.sender,
 					       rcpt->relay.mailbox);
-		(void)pst_ledger_add(ledger, envelope, content, rcpt->final_code, 0, 0, now_ms);
+		(void)pst_ledger_add(ledger, envelope, content, code, 0, 0, now_ms);
 	}
 }
 
-/* The fates of all recipients are known, or will never be. ret true: they differ */
+void pst_txn_return_fates(struct pst_txn *txn)
+{
+	struct pst_ledger *ledger = txn->txns->ledger;
+
+	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt && !txn->noted; rcpt = rcpt->next) {
+		uint64_t envelope;
+
+		if (!rcpt->served)
+			continue;
+		envelope = pst_ledger_envelope(ledger, &txn->facts.client, txn->facts.sender,
+					       rcpt->relay.mailbox);
+		(void)pst_ledger_add(ledger, envelope, txn->content_hash, 250, 0, 0,
+				     txn->txns->env->loop->now_ms);
+	}
+}
+
+/* The fates of all recipients are known, or will never be; who was served before has had a good one.
+ * ret true: they differ */
 bool pst_txn_fates_differ(const struct pst_txn *txn)
 {
 	uint16_t class = 0;
 
 	for (const struct pst_rcpt *rcpt = txn->rcpts; rcpt; rcpt = rcpt->next) {
-		if (!rcpt->accepted || rcpt->served)
+		uint16_t own = rcpt->served ? 2 : rcpt->final_code / 100;
+
+		if (!rcpt->accepted)
 			continue;
-		if (class && class != rcpt->final_code / 100)
+		if (class && class != own)
 			return true;
-		class = rcpt->final_code / 100;
+		class = own;
 	}
 	return false;
 }

@@ -72,5 +72,8 @@ void pst_txn_note_outcome(struct pst_txn *txn, uint16_t code);
 void pst_txn_note_fates(struct pst_txn *txn);
 /* The fates of all recipients are known, or will never be: do they differ? */
 bool pst_txn_fates_differ(const struct pst_txn *txn);
+/* It is over. What the ledger said of recipients who were served before still holds, unless how it ended
+ * was noted in its place. */
+void pst_txn_return_fates(struct pst_txn *txn);
 
 #endif
