@@ -293,6 +293,63 @@ static void check_ledger(struct sim *sim, const struct records *records,
 	}
 }
 
+/* Was everything over that an attempt had begun before the next one began? */
+static bool is_one_by_one(const struct records *records, const struct sim_letter *letter)
+{
+	const struct record *before = NULL;
+
+	for (uint32_t i = 0; i < records->count; i++) {
+		const struct record *record = &records->all[i];
+		bool parted = !before;
+
+		if (record->letter != letter)
+			continue;
+		for (uint32_t k = 0; k < PST_COUNT(letter->attempt_log) && k < letter->attempt_count; k++)
+			parted |= before && before->from < letter->attempt_log[k] &&
+				  letter->attempt_log[k] <= record->from;
+		if (!parted || is(record->outcome, "unknown") || is(record->outcome, "quarantined"))
+			return false;
+		before = record;
+	}
+	return letter->attempt_count <= PST_COUNT(letter->attempt_log);
+}
+
+static uint32_t count_inside(struct sim *sim, struct sim_letter *letter, const char *mailbox)
+{
+	struct pst_span wanted = pst_span_text(mailbox);
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < sim->server_count; i++)
+		for (uint32_t k = 0; k < sim->servers[i]->message_count; k++) {
+			const struct pst_inside_message *message = sim->servers[i]->messages[k];
+			struct pst_span envelope = pst_bytes_from(&message->envelope, 0);
+
+			if (!message->taken || letter_in(sim, envelope) != letter)
+				continue;
+			for (uint32_t at = 0; at + wanted.len < envelope.len; at++)
+				count += pst_span_starts_nocase(pst_span_sub(envelope, at,
+									     envelope.len), wanted);
+		}
+	return count;
+}
+
+/* A message that is held goes to nobody twice, however often its client comes. */
+static void check_recipients(struct sim *sim, const struct records *records,
+			     struct sim_letter *letter)
+{
+	const struct sim_plan *plan = &sim->plan;
+
+	if (plan->net != SIM_NET_MEMORY || plan->ledger_count < 1000 || sim->failing ||
+	    plan->pool_bytes < (1 << 24) || letter->content.len + 1000 > plan->hold_bytes ||
+	    !letter->named || letter->blind || !letter->field_first ||
+	    !is_one_by_one(records, letter))
+		return;
+	for (uint32_t i = 0; i < letter->rcpt_count; i++)
+		if (count_inside(sim, letter, letter->rcpts[i].mailbox) > 1)
+			sim_wrong(sim, "letter %u was delivered twice to %s", letter->number,
+				  letter->rcpts[i].mailbox);
+}
+
 /* --- bytes -------------------------------------------------------------------------------------- */
 
 static bool is_ours(struct pst_span line)
@@ -412,6 +469,7 @@ void sim_book_close(struct sim *sim)
 	for (uint32_t i = 0; i < sim->letter_count; i++) {
 		check_letter(sim, &records, sim->letters[i]);
 		check_ledger(sim, &records, sim->letters[i]);
+		check_recipients(sim, &records, sim->letters[i]);
 	}
 	check_sums(sim, &records);
 	for (uint32_t i = 0; i < sim->server_count; i++) {

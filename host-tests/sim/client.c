@@ -347,7 +347,7 @@ static void begin_tls(struct sim_client *client)
 {
 	struct pst_bytes wire = {0};
 
-	client->tls = sim_tls_end_new(client->sim);
+	client->tls = sim_tls_end_new(client->sim, false);
 	(void)sim_tls_end_take(client->tls, PST_SPAN_NONE, &client->heard, &wire);
 	pst_peer_say(client->peer, pst_bytes_from(&wire, 0));
 	pst_bytes_free(&wire);
@@ -701,6 +701,9 @@ static void draw_address(struct sim_client *client)
 	}
 	snprintf(text, sizeof(text), "%s%u", networks[network], host);
 	PST_BUG_ON(pst_addr_parse(pst_span_text(text), &client->address) < 0);
+	/* Its host is made while there is memory for it. */
+	if (client->sim->wire)
+		(void)client->sim->wire->net_of(client->sim->wire, &client->address);
 }
 
 void sim_client_init(struct sim *sim, struct sim_client *client, uint32_t number)

@@ -8,6 +8,8 @@
 
 #include "sim/sim.h"
 
+#define LINE_MAX_BYTES 1200
+
 static bool one_in(struct pst_rng_seed *rng, uint32_t n)
 {
 	return pst_rng_seed_below(rng, n) == 0;
@@ -72,19 +74,32 @@ static void stuff(struct pst_span in, struct pst_bytes *out)
 
 /* --- what they hold ---------------------------------------------------------------------------- */
 
-static void add_line(struct pst_bytes *out, struct pst_rng_seed *rng, uint32_t max)
+/* Lines are cut out of one text, which looks random enough, so that most of the time is the proxy's. */
+static const uint8_t *line_text(uint32_t len)
 {
 	static const char letters[] = "abcdefghij klmnop.qrstuvwxyz ABC=\t<>:;";
-	uint8_t line[1200];
-	uint32_t len = pst_rng_seed_below(rng, max);
+	static uint8_t text[8192];
+	static struct pst_rng_seed rng;
 
-	for (uint32_t i = 0; i < len; i++)
-		line[i] = (uint8_t)letters[pst_rng_seed_below(rng, sizeof(letters) - 1)];
+	if (text[0] == 0) {
+		pst_rng_seed_init(&rng, 7);
+		for (uint32_t i = 0; i < sizeof(text); i++)
+			text[i] = (uint8_t)letters[pst_rng_seed_below(&rng, sizeof(letters) - 1)];
+	}
+	PST_BUG_ON(len > LINE_MAX_BYTES);
+	return text;
+}
+
+static void add_line(struct pst_bytes *out, struct pst_rng_seed *rng, uint32_t max)
+{
+	uint32_t len = pst_rng_seed_below(rng, max);
+	uint32_t from = out->len;
+
+	pst_bytes_add(out, line_text(len) + pst_rng_seed_below(rng, 8192 - LINE_MAX_BYTES), len);
 	if (len > 0 && one_in(rng, 12))
-		line[0] = '.';
+		out->at[from] = '.';
 	if (len > 1 && one_in(rng, 20))
-		line[len / 2] = (uint8_t)(128 + pst_rng_seed_below(rng, 128));
-	pst_bytes_add(out, line, len);
+		out->at[from + len / 2] = (uint8_t)(128 + pst_rng_seed_below(rng, 128));
 	pst_bytes_add(out, "\r\n", 2);
 }
 
@@ -171,7 +186,7 @@ static bool ends_barely(struct pst_span in)
 static void write_letter(struct sim *sim, struct sim_letter *letter, struct pst_rng_seed *rng)
 {
 	struct pst_bytes *content = &letter->content, kept = {0};
-	uint32_t size = draw_size(&sim->plan, rng), line_max = PST_MIN(4 + size / 4, 1200), from;
+	uint32_t size = draw_size(&sim->plan, rng), line_max = PST_MIN(4 + size / 4, LINE_MAX_BYTES), from;
 	bool bare = one_in(rng, 8), smuggle = one_in(rng, 10);
 
 	letter->named = !one_in(rng, 6);

@@ -57,15 +57,15 @@ static void draw_routes(struct sim_plan *plan, struct pst_rng_seed *rng)
 static void draw_sizes(struct sim_plan *plan, struct pst_rng_seed *rng)
 {
 	struct pst_bytes *conf = &plan->conf;
-	uint32_t pool = PICK(rng, 65536, 262144, 16777216);
 
+	plan->pool_bytes = PICK(rng, 65536, 262144, 16777216);
 	plan->hold_bytes = PICK(rng, 1024, 4096, 16384, 65536);
 	plan->message_bytes = PICK(rng, 32768, 1048576, 52428800, 52428800);
 	plan->ledger_count = PICK(rng, 0, 4096, 4096);
 	if (plan->calm)
-		pool = 16777216;
+		plan->pool_bytes = 16777216;
 	pst_bytes_print(conf, "hold %u\nhold-pool %u\nmessage %u\nledger %u\n", plan->hold_bytes,
-			pool, plan->message_bytes, plan->ledger_count);
+			plan->pool_bytes, plan->message_bytes, plan->ledger_count);
 	if (plan->small && one_in(rng, 2))
 		pst_bytes_print(conf, "recipients %u\n", PICK(rng, 1, 2, 3));
 	if (plan->small)
@@ -126,6 +126,7 @@ void sim_plan_draw(struct sim_plan *plan, struct pst_rng_seed *rng, enum sim_net
 	plan->net = net;
 	plan->calm = one_in(rng, 4);
 	plan->tls = one_in(rng, 6);
+	plan->tls_inside = plan->tls && one_in(rng, 2);
 	plan->dns = !plan->calm && one_in(rng, 2);
 	plan->two_routes = one_in(rng, 2);
 	plan->lmtp = one_in(rng, 2);

@@ -33,6 +33,7 @@ struct sim_plan {
 	/* No trouble at all: every polite client must be told exactly what its letters deserve. */
 	bool calm;
 	bool tls;            /* the proxy has a certificate */
+	bool tls_inside;     /* internal servers have one, too */
 	bool dns;            /* lists, names and SPF are asked for */
 	bool lmtp, two_routes, fail_over;
 	bool server_5xx;     /* internal servers may refuse for good */
@@ -44,7 +45,7 @@ struct sim_plan {
 	uint32_t tls_listener, ipv6_listener, balanced_listener;
 	uint32_t client_count;
 	uint32_t spread_ms;  /* over which they come */
-	uint32_t hold_bytes, message_bytes, ledger_count, pipe_bytes;
+	uint32_t hold_bytes, pool_bytes, message_bytes, ledger_count, pipe_bytes;
 	uint32_t latency_ms; /* of internal servers, before each piece they say */
 	uint32_t server_faults, event_count;
 	uint32_t loss, duplicate, corrupt; /* of 1,000 frames; lwIP only */
@@ -85,7 +86,7 @@ struct sim_letter {
 struct sim_letter *sim_letter_new(struct sim *sim, struct pst_rng_seed *rng);
 void sim_letter_free(struct sim_letter *letter);
 
-/* --- TLS at a client's end (tls_end.c) --------------------------------------------------------- */
+/* --- TLS at the other end (tls_end.c, server_tls.c) --------------------------------------------------------- */
 
 struct sim_tls_end;
 
@@ -94,7 +95,7 @@ void sim_tls_open(struct sim *sim);
 void sim_tls_close(struct sim *sim);
 /* Hang the certificate onto a generation, if the plan says so. */
 void sim_tls_attach(struct sim *sim, struct pst_config *config);
-struct sim_tls_end *sim_tls_end_new(struct sim *sim);
+struct sim_tls_end *sim_tls_end_new(struct sim *sim, bool server);
 void sim_tls_end_free(struct sim_tls_end *end);
 /* Records have come.
  *  out plain: what was in them is appended
@@ -103,6 +104,17 @@ void sim_tls_end_free(struct sim_tls_end *end);
 int sim_tls_end_take(struct sim_tls_end *end, struct pst_span records, struct pst_bytes *plain,
 		     struct pst_bytes *wire);
 void sim_tls_end_give(struct sim_tls_end *end, struct pst_span plain, struct pst_bytes *wire);
+
+struct sim_server_tls;
+
+/* A server's new connection, which may become a secure one.
+ *  in  on_peer: what the server does on a new connection */
+void sim_server_tls_new(struct sim *sim, struct pst_door *door, struct pst_peer *raw,
+			void (*on_peer)(struct pst_door *door, struct pst_peer *peer));
+/* The servers have said or ended something that nothing from outside made them do. */
+void sim_server_tls_flush(struct sim *sim);
+/* Behind sim_servers_close. */
+void sim_server_tls_free(struct sim *sim);
 
 /* --- clients (client.c, hostile.c) ------------------------------------------------------------- */
 
@@ -200,8 +212,9 @@ struct sim {
 	uint32_t letter_count, letter_size;
 	struct sim_event events[SIM_EVENTS_MAX];
 	struct sim_book book;
-	struct pst_alloc_fail tls_memory;
+	struct pst_alloc_fail tls_memory, wire_memory;
 	struct pst_tls_context *tls_server, *tls_client;
+	struct sim_server_tls *server_tls;
 	struct pst_stage_wire *wire;
 	struct pst_bytes wrong;
 	uint32_t session_count, connection_count; /* of clients; of the proxy to servers */

@@ -1,4 +1,4 @@
-/* sim/tls_end.c - the client's end of TLS, straight on the pump (tls/tls.h), without a link */
+/* sim/tls_end.c - the other end of TLS, a client's or a server's, straight on the pump (tls/tls.h), without a link */
 #include <stdlib.h>
 
 #include "crypto/crypto_mbedtls.h"
@@ -74,6 +74,7 @@ void sim_tls_open(struct sim *sim)
 static void drop_context(struct pst_config *config)
 {
 	pst_tls_context_drop(config->proxy.tls);
+	pst_tls_context_drop(config->proxy.relay.tls);
 }
 
 void sim_tls_attach(struct sim *sim, struct pst_config *config)
@@ -82,6 +83,10 @@ void sim_tls_attach(struct sim *sim, struct pst_config *config)
 		return;
 	config->proxy.tls = pst_tls_context_hold(sim->tls_server);
 	config->proxy.tls_room = true;
+	if (sim->plan.tls_inside) {
+		config->proxy.relay.tls = pst_tls_context_hold(sim->tls_client);
+		config->proxy.relay.tls_room = true;
+	}
 	config->on_release[0] = drop_context;
 }
 
@@ -92,14 +97,16 @@ void sim_tls_close(struct sim *sim)
 	pst_crypto_mbedtls_close();
 }
 
-struct sim_tls_end *sim_tls_end_new(struct sim *sim)
+struct sim_tls_end *sim_tls_end_new(struct sim *sim, bool server)
 {
 	static const struct pst_tls_peer anybody = {.verify = PST_TLS_VERIFY_NONE};
 	struct sim_tls_end *end = calloc(1, sizeof(*end));
 
 	PST_BUG_ON(!end);
-	if (pst_tls_open(sim->tls_client, &anybody, &end->tls) < 0)
-		end->failed = true;
+	if (server)
+		end->failed = pst_tls_open(sim->tls_server, NULL, &end->tls) < 0;
+	else
+		end->failed = pst_tls_open(sim->tls_client, &anybody, &end->tls) < 0;
 	return end;
 }
 

@@ -31,6 +31,16 @@ static struct pst_inside_rule *rule(struct pst_inside *inside, const char *prefi
 	return made;
 }
 
+/* What is offered in the clear; behind STARTTLS it is the same, and nobody may take it up again. */
+static void offer_tls(struct pst_inside *inside)
+{
+	(void)rule(inside, "EHLO",
+		   "250-in.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-STARTTLS\r\n"
+		   "250 SIZE 60000000\r\n");
+	(void)rule(inside, "LHLO",
+		   "250-in.example\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 STARTTLS\r\n");
+}
+
 static void offer_identity(struct sim *sim, struct pst_inside *inside)
 {
 	static const char *const offers[] = {
@@ -119,7 +129,10 @@ static void on_peer(struct pst_door *door, struct pst_peer *peer)
 	/* For the trace: which server, and its how manieth connection. */
 	peer->address = door->address;
 	peer->address.port = (uint16_t)++sim->connection_count;
-	inside_on_peer(door, peer);
+	if (sim->plan.tls_inside)
+		sim_server_tls_new(sim, door, peer, inside_on_peer);
+	else
+		inside_on_peer(door, peer);
 	peer->gap_ms = sim->plan.latency_ms;
 	peer->next_ms = sim->stage.sim.mono_ms + peer->gap_ms;
 	if (sim->stopped || sim->plan.server_faults == 0)
@@ -146,7 +159,10 @@ static void server_new(struct sim *sim, const char *text)
 	sim->servers[sim->server_count++] = inside;
 	inside_on_peer = inside->door->on_peer;
 	inside->door->on_peer = on_peer;
-	offer_identity(sim, inside);
+	if (sim->plan.tls_inside)
+		offer_tls(inside);
+	else
+		offer_identity(sim, inside);
 	(void)rule(inside, "RCPT TO:<unknown", "550 5.1.1 no such user\r\n");
 	for (uint32_t i = 0; i < sim->plan.server_faults; i++)
 		draw_fault(sim, inside);
@@ -245,6 +261,35 @@ static void reload(struct sim *sim, bool other)
 		pst_proxy_conf_unref(&config->proxy);
 }
 
+/* Memory of the proxy's or, on a wire, of everybody's TCP/IP: the n-th request from now fails. */
+static void fail_memory(struct sim *sim, uint32_t number, bool persistent)
+{
+	struct pst_alloc_fail *alloc = &sim->stage.alloc;
+
+	if (sim->wire && number % 2)
+		alloc = &sim->wire_memory;
+	sim->failing = true;
+	pst_alloc_fail_at(alloc, 1 + number % 30, persistent);
+}
+
+static void restore_memory(struct sim *sim)
+{
+	pst_alloc_fail_at(&sim->stage.alloc, 0, false);
+	pst_alloc_fail_at(&sim->wire_memory, 0, false);
+}
+
+/* The world's own listener is not part of the trouble. */
+static void open_door(struct sim *sim, struct pst_inside *inside, bool open)
+{
+	struct pst_alloc_fail before = sim->wire_memory;
+
+	pst_alloc_fail_at(&sim->wire_memory, 0, false);
+	pst_door_open(inside->door, open);
+	sim->wire_memory.fail_at = before.fail_at;
+	sim->wire_memory.request_count = before.request_count;
+	sim->wire_memory.persistent = before.persistent;
+}
+
 static void on_event(struct pst_timer *timer)
 {
 	struct sim_event *event = PST_CONTAINER(timer, struct sim_event, timer);
@@ -258,12 +303,10 @@ static void on_event(struct pst_timer *timer)
 	switch ((enum kind)event->kind) {
 	case MEMORY_ONCE:
 	case MEMORY_GONE:
-		sim->failing = true;
-		pst_alloc_fail_at(&stage->alloc, 1 + event->number % 30,
-				  event->kind == MEMORY_GONE);
+		fail_memory(sim, event->number, event->kind == MEMORY_GONE);
 		break;
 	case MEMORY_BACK:
-		pst_alloc_fail_at(&stage->alloc, 0, false);
+		restore_memory(sim);
 		break;
 	case WALL_FORTH:
 		stage->sim.wall_ms += event->number * UINT64_C(1000);
@@ -285,7 +328,7 @@ static void on_event(struct pst_timer *timer)
 		break;
 	case DOOR_SHUT:
 	case DOOR_OPEN:
-		pst_door_open(inside->door, event->kind == DOOR_OPEN);
+		open_door(sim, inside, event->kind == DOOR_OPEN);
 		break;
 	case NAMES:
 		draw_names(sim);
@@ -330,17 +373,18 @@ void sim_events_draw(struct sim *sim)
 void sim_troubles_stop(struct sim *sim)
 {
 	sim->stopped = true;
-	pst_alloc_fail_at(&sim->stage.alloc, 0, false);
+	restore_memory(sim);
+	for (struct pst_peer *peer = sim->stage.peers; peer; peer = peer->next)
+		peer->end_in = peer->end_out = 0;
 	for (uint32_t i = 0; i < sim->plan.event_count; i++)
 		pst_timer_cancel(&sim->stage.loop, &sim->events[i].timer);
 	for (uint32_t i = 0; i < sim->server_count; i++) {
 		struct pst_inside *inside = sim->servers[i];
 
-		for (struct pst_inside_conn *conn = inside->conns; conn; conn = conn->next)
-			conn->peer->end_in = conn->peer->end_out = 0;
 		pst_inside_forgive(inside);
 		pst_door_open(inside->door, true);
 	}
+	sim_server_tls_flush(sim);
 	pst_dns_zone_clear(&sim->zone);
 	PST_BUG_ON(!pst_dns_zone_add(&sim->zone, names_good));
 }

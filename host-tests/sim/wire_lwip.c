@@ -230,7 +230,7 @@ static void open_wire(struct pst_stage_wire *seam, struct pst_stage *stage)
 	struct wire *wire = wire_of(seam);
 	struct pst_addr address;
 
-	PST_BUG_ON(pst_lwip_open(&wire->lwip, &stage->loop, &stage->world.mem, &stage->rng.rng,
+	PST_BUG_ON(pst_lwip_open(&wire->lwip, &stage->loop, &wire->sim->wire_memory.mem, &stage->rng.rng,
 				 &limits) < 0);
 	PST_BUG_ON(pst_addr_parse(PST_SPAN("192.0.2.25"), &address) < 0);
 	seam->proxy_net = &host_new(wire, &address)->interface.net;

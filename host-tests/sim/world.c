@@ -19,8 +19,16 @@ void sim_hash(struct sim *sim, const void *bytes, uint32_t len)
 {
 	const uint8_t *at = bytes;
 
-	for (uint32_t i = 0; i < len; i++)
-		sim->hash = (sim->hash ^ at[i]) * UINT64_C(0x100000001b3);
+	while (len > 0) {
+		uint32_t step = PST_MIN(len, (uint32_t)sizeof(uint64_t));
+		uint64_t word = 0;
+
+		memcpy(&word, at, step);
+		sim->hash = (sim->hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+		sim->hash ^= sim->hash >> 32;
+		at += step;
+		len -= step;
+	}
 }
 
 void sim_trace(struct sim *sim, const char *format, ...)
@@ -293,6 +301,7 @@ bool sim_run(struct sim *sim, uint64_t seed, enum sim_net net)
 	stage.on_bytes = on_bytes;
 	pst_stage_init(&sim->stage, &stage);
 	pst_alloc_fail_init(&sim->tls_memory);
+	pst_alloc_fail_init(&sim->wire_memory);
 	if (sim->plan.tls)
 		sim_tls_open(sim);
 	sim_trace(sim, "seed %llu\n%s", (unsigned long long)seed, (const char *)sim->plan.conf.at);
@@ -302,6 +311,7 @@ bool sim_run(struct sim *sim, uint64_t seed, enum sim_net net)
 	for (uint32_t i = 0; i < SIM_CLIENTS_MAX; i++)
 		sim_client_free(&sim->clients[i]);
 	sim_servers_close(sim);
+	sim_server_tls_free(sim);
 	pst_stage_fini(&sim->stage);
 	if (sim->zone.loop)
 		pst_dns_zone_fini(&sim->zone);
@@ -315,6 +325,9 @@ bool sim_run(struct sim *sim, uint64_t seed, enum sim_net net)
 	if (sim->tls_memory.block_count > 0)
 		sim_wrong(sim, "%llu blocks of TLS were not given back",
 			  (unsigned long long)sim->tls_memory.block_count);
+	if (sim->wire_memory.block_count > 0)
+		sim_wrong(sim, "%llu blocks of the wire's were not given back",
+			  (unsigned long long)sim->wire_memory.block_count);
 	free_letters(sim);
 	free(sim->book.told);
 	pst_bytes_free(&sim->plan.conf);
