@@ -2,6 +2,7 @@
 
 #include "app/app.h"
 #include "app/bound.h"
+#include "app/confine.h"
 #include "app/live.h"
 #include "app/live_names.h"
 #include "app/rule_set.h"
@@ -54,6 +55,8 @@ int pst_app_check(const struct pst_app_args *args)
 		wrong_count = pst_app_live(job.config, &job.memory.mem);
 	if (status == 0 && args->live)
 		warning_count = pst_app_live_names(job.config, &job.memory.mem);
+	if (status == 0 && !pst_app_confine_check(job.config))
+		status = -PST_E_SYNTAX;
 	if (status && status != -PST_E_SYNTAX)
 		pst_app_complain("TLS: %s\n", pst_strerror(status));
 	pst_proxy_conf_unref(&job.config->proxy);

@@ -170,6 +170,24 @@ static bool find_user(struct pst_span name, struct user *user)
 	return entry != NULL;
 }
 
+static bool find_user_or_complain(const struct pst_config *config, struct user *user)
+{
+	const char *name = (const char *)config->user.at;
+
+	if (find_user(config->user, user))
+		return true;
+	pst_app_complain("there is no user \"%s\"; make it (useradd --system %s), or correct `user`\n",
+			 name, name);
+	return false;
+}
+
+bool pst_app_confine_check(const struct pst_config *config)
+{
+	struct user user;
+
+	return config->user.len == 0 || find_user_or_complain(config, &user);
+}
+
 /* Where a certificate of our own making is kept. A folder that is there already stays whose it is:
  * giving away what a path leads to is not safe where others can write. */
 static void make_state(const struct pst_config *config, const struct user *user)
@@ -194,12 +212,8 @@ static bool become(struct pst_app_confine *confine, const struct pst_config *con
 {
 	struct user user;
 
-	if (!find_user(config->user, &user)) {
-		pst_app_complain("not started: there is no user \"%s\"; make it (useradd --system "
-				 "%s), or correct `user`\n",
-				 (const char *)config->user.at, (const char *)config->user.at);
+	if (!find_user_or_complain(config, &user))
 		return false;
-	}
 	if (!confine->by_root || user.uid == 0) {
 		confine->is_other = user.uid == geteuid() && user.uid != 0;
 		return true;
@@ -343,13 +357,14 @@ static void limit_places(struct pst_app_confine *confine, const struct pst_confi
 
 /* --- the end of it -------------------------------------------------------------------------- */
 
-/* Keys are in memory. Who is not root may go on looking at what he himself has started. */
+/* Keys are in memory. Who is not root may go on looking at what he himself has started, and so does
+ * a sanitizer at what it has been built into. */
 static void hide_memory(const struct pst_app_confine *confine)
 {
 	static const struct rlimit none;
 
 	(void)setrlimit(RLIMIT_CORE, &none);
-	if (confine->by_root)
+	if (confine->by_root && !PST_APP_SANITIZED)
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 

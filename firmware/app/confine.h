@@ -29,6 +29,9 @@ struct pst_app_confine {
 	struct pst_app_syscalls_needs needs;
 };
 
+/* Whether the machine has the `user` of a configuration; complains itself. */
+bool pst_app_confine_check(const struct pst_config *config) PST_MUST_CHECK;
+
 /* Complains itself. */
 bool pst_app_confine_begin(struct pst_app_confine *confine, const struct pst_config *config)
 	PST_MUST_CHECK;

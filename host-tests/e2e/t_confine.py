@@ -212,6 +212,10 @@ def unknown_user(t):
     equal(proxy.proc.wait(5), 1, 'exit status')
     check('nosuchuser' in proxy.proc.text and 'useradd' in proxy.proc.text, proxy.proc.text)
     t.posterns.remove(proxy)
+    done = subprocess.run([t.binary, 'check', '-c', proxy.config_path], capture_output=True, text=True, timeout=20,
+                          check=False)
+    equal(done.returncode, 1, '`postern check`')
+    check('nosuchuser' in done.stderr, done.stderr)
 
 
 @test(root=True)
