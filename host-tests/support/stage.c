@@ -408,7 +408,8 @@ static bool end_peer(struct pst_peer *peer)
 	    (peer->end_out > 0 && peer->said >= peer->end_out)) {
 		peer->end_in = peer->end_out = 0;
 		peer->said = peer->out.len;
-		peer->end_due = peer->end_early;
+		if (peer->end_due == PST_PEER_STAY)
+			peer->end_due = peer->end_early;
 	}
 	end = (enum pst_peer_end)peer->end_due;
 	if (!peer->open || end == PST_PEER_STAY || peer->said < peer->out.len)
