@@ -44,8 +44,8 @@ static void offer_tls(struct pst_inside *inside)
 static void offer_identity(struct sim *sim, struct pst_inside *inside)
 {
 	static const char *const offers[] = {
-		"250-in.example\r\n250-XFORWARD NAME ADDR PROTO HELO\r\n250-PIPELINING\r\n"
-		"250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n",
+		("250-in.example\r\n250-XFORWARD NAME ADDR PROTO HELO\r\n250-PIPELINING\r\n"
+		 "250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n"),
 		"250-in.example\r\n250-XCLIENT NAME ADDR PROTO HELO\r\n250 8BITMIME\r\n",
 		"250-in.example\r\n250-SIZE 100000\r\n250 PIPELINING\r\n",
 		"250 in.example\r\n",
