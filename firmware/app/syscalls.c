@@ -27,13 +27,13 @@
 #define ARCHITECTURE AUDIT_ARCH_AARCH64
 #elif defined(__arm__) && defined(__ARMEL__)
 #define ARCHITECTURE AUDIT_ARCH_ARM
-#elif defined(__mips64) && defined(__MIPSEL__)
+#elif defined(__mips__) && _MIPS_SIM == _ABI64 && defined(__MIPSEL__)
 #define ARCHITECTURE AUDIT_ARCH_MIPSEL64
-#elif defined(__mips64)
+#elif defined(__mips__) && _MIPS_SIM == _ABI64
 #define ARCHITECTURE AUDIT_ARCH_MIPS64
-#elif defined(__mips__) && defined(__MIPSEL__)
+#elif defined(__mips__) && _MIPS_SIM == _ABIO32 && defined(__MIPSEL__)
 #define ARCHITECTURE AUDIT_ARCH_MIPSEL
-#elif defined(__mips__)
+#elif defined(__mips__) && _MIPS_SIM == _ABIO32
 #define ARCHITECTURE AUDIT_ARCH_MIPS
 #elif defined(__riscv) && __riscv_xlen == 64
 #define ARCHITECTURE AUDIT_ARCH_RISCV64

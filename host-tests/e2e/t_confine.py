@@ -231,6 +231,18 @@ def unreadable_configuration(t):
     t.posterns.remove(proxy)
 
 
+@test(root=True)
+def low_port(t):
+    """The right to ports below 1024 stays with who has one, so that a reload can move it."""
+    first, second = ('127.77.0.1', 25), ('127.77.0.2', 25)
+    server = t.server()
+    proxy = t.postern(server, listen='%s:%d' % first, lines=['user nobody'])
+    check_status(proxy, pwd.getpwnam('nobody').pw_uid, 1 << 10)    # CAP_NET_BIND_SERVICE
+    equal(client.deliver(first, 'a@example.com', 'u@example.org', TEXT)[1].code, 250, 'delivery')
+    reload(proxy, proxy.config.replace('%s:%d' % first, '%s:%d' % second), r'ev=reload ')
+    equal(client.deliver(second, 'a@example.com', 'u@example.org', TEXT)[1].code, 250, 'at the other address')
+
+
 # ---------------------------------------------------------------------------------- life goes on
 
 @test(root=True, seconds=40)
