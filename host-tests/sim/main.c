@@ -212,8 +212,12 @@ int main(int argc, char **argv)
 	signal(SIGBUS, on_crash);
 	signal(SIGALRM, on_crash);
 	if (replay) {
+		bool good;
+
 		sim.verbose = true;
-		return run(replay, net, false, &done) ? 0 : 1;
+		good = run(replay, net, false, &done);
+		printf("hash of all bytes and of the log: %016llx\n", (unsigned long long)sim.hash);
+		return good ? 0 : 1;
 	}
 	if (list && !run_file(list, &kept))
 		return 1;
