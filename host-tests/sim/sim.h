@@ -78,9 +78,7 @@ struct sim_letter {
 	/* The book's. */
 	uint32_t mail_count, attempt_count;
 	uint32_t attempt_log[8];    /* how long the log was when an attempt began */
-	uint32_t inside_count;      /* servers said 2xx to its dot */
 	uint32_t told_count;        /* clients heard a final 250 */
-	bool seen_bad;              /* it deserves a 5xx, or its client may be given one */
 };
 
 struct sim_letter *sim_letter_new(struct sim *sim, struct pst_rng_seed *rng);
@@ -151,7 +149,6 @@ struct sim_client {
 	bool offers_pipelining, offers_chunking, offers_tls;
 	bool wants_pipelining, wants_chunking, wants_tls, early, tls_first, balanced;
 	bool esmtp, greeted, dismissed, quit, secured, left, over, rcpt_must_fail;
-	bool paused;
 };
 
 void sim_client_init(struct sim *sim, struct sim_client *client, uint32_t number);
