@@ -1,8 +1,8 @@
 /* proxy/proxy.c - listeners, admission, the sessions as a whole, shutdown */
+#include "proxy/kept.h"
 #include "proxy/proxy_priv.h"
 
 #define TLS_FAILURES_MS 3600000
-#define DELIVERED_MS (30ULL * 86400000)
 #define BAD_RCPT_MS 600000
 #define HIGH_WATER 90 /* per cent of the sessions: overload begins */
 #define LOW_WATER 70  /* and is over */
@@ -59,7 +59,7 @@ uint32_t pst_proxy_timers_max(const struct pst_proxy_conf *conf)
 
 static bool is_known(const struct pst_proxy *proxy, const struct pst_addr *client)
 {
-	return pst_recent_has_client(&proxy->delivered, client, proxy->env.loop->now_ms);
+	return pst_kept_has_delivered(&proxy->env, client);
 }
 
 bool pst_proxy_presses(const struct pst_proxy *proxy, const struct pst_session *session)
@@ -411,7 +411,6 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	proxy->name_key = (struct pst_hash_key){pst_rng_u64(env->rng), pst_rng_u64(env->rng)};
 	proxy->drain_timer.on_due = on_drain_due;
 	pst_tally_init(&proxy->tls_failures, key, TLS_FAILURES_MS);
-	pst_recent_init(&proxy->delivered, key, DELIVERED_MS);
 	pst_recent_init(&proxy->bad_rcpts, key, BAD_RCPT_MS);
 	pst_list_init(&proxy->sessions);
 	pst_list_init(&proxy->dead);
@@ -426,6 +425,9 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 		.counters = env->counters,
 		.links = &proxy->links,
 		.buffer_pool = &proxy->out_pool,
+		.recall_offers = pst_kept_recall_offers,
+		.keep_offers = pst_kept_offers,
+		.owner = &proxy->env,
 	};
 	if (pst_ledger_init(&proxy->ledger, env->mem, key, conf->ledger_count_max) < 0)
 		goto no_ledger;
@@ -442,7 +444,6 @@ int pst_proxy_new(const struct pst_proxy_env *env, struct pst_proxy_conf *conf,
 	proxy->txns.clients = &proxy->clients;
 	proxy->txns.ledger = &proxy->ledger;
 	proxy->txns.history = &proxy->history;
-	proxy->txns.delivered = &proxy->delivered;
 	proxy->txns.bad_rcpts = &proxy->bad_rcpts;
 	pst_rule_queue_init(&proxy->rules, env->loop, env->mem, env->counters);
 	proxy->txns.rules = &proxy->rules;

@@ -32,7 +32,6 @@ struct pst_proxy {
 	struct pst_nat nat; /* of clients whose address is the connection's own */
 	struct pst_rule_queue rules;
 	struct pst_checks checks;
-	struct pst_recent delivered; /* networks whose mail was taken, for a month */
 	struct pst_recent bad_rcpts; /* that an internal server does not know, for ten minutes */
 	struct pst_history history;
 	struct pst_tally tls_failures; /* by client network, for an hour */

@@ -32,18 +32,3 @@ bool pst_recent_has(const struct pst_recent *recent, struct pst_span what, uint6
 			return true;
 	return false;
 }
-
-void pst_recent_add_client(struct pst_recent *recent, const struct pst_addr *client, uint64_t now_ms)
-{
-	struct pst_addr network = pst_addr_network(client);
-
-	pst_recent_add(recent, (struct pst_span){network.ip, sizeof(network.ip)}, now_ms);
-}
-
-bool pst_recent_has_client(const struct pst_recent *recent, const struct pst_addr *client,
-			   uint64_t now_ms)
-{
-	struct pst_addr network = pst_addr_network(client);
-
-	return pst_recent_has(recent, (struct pst_span){network.ip, sizeof(network.ip)}, now_ms);
-}

@@ -9,7 +9,6 @@
 #ifndef PST_PROXY_RECENT_H
 #define PST_PROXY_RECENT_H
 
-#include "base/addr.h"
 #include "base/hash.h"
 
 #define PST_RECENT_SETS 512
@@ -29,10 +28,5 @@ struct pst_recent {
 void pst_recent_init(struct pst_recent *recent, struct pst_hash_key key, uint64_t life_ms);
 void pst_recent_add(struct pst_recent *recent, struct pst_span what, uint64_t now_ms);
 bool pst_recent_has(const struct pst_recent *recent, struct pst_span what, uint64_t now_ms);
-
-/* The same for an address's network: IPv4 address or IPv6 /64. */
-void pst_recent_add_client(struct pst_recent *recent, const struct pst_addr *client, uint64_t now_ms);
-bool pst_recent_has_client(const struct pst_recent *recent, const struct pst_addr *client,
-			   uint64_t now_ms);
 
 #endif

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "proxy/headers.h"
+#include "proxy/kept.h"
 
 /* The largest piece the decoder hands over at once: what a link's buffer holds, and stuffing. */
 #define PIECE_BYTES_MAX 16384
@@ -650,8 +651,7 @@ static void on_final(struct pst_txn *txn, const struct pst_relay_event *event)
 	pst_txn_note_relay_reply(txn, event);
 	pst_txn_note_outcome(txn, reply.code);
 	if (txn->verdict.action == PST_ACTION_ACCEPT)
-		pst_recent_add_client(txn->txns->delivered, &txn->facts.client,
-				      txn->txns->env->loop->now_ms);
+		pst_kept_delivery(txn->txns->env, &txn->facts.client);
 	finish(txn, &reply, false);
 }
 

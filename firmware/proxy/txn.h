@@ -83,7 +83,7 @@ struct pst_txns {
 	struct pst_clients *clients;
 	struct pst_ledger *ledger;
 	struct pst_history *history;
-	struct pst_recent *delivered, *bad_rcpts; /* see proxy_priv.h */
+	struct pst_recent *bad_rcpts; /* see proxy_priv.h */
 	struct pst_rule_queue *rules;
 	struct pst_checks *checks;
 	struct pst_pool pool;

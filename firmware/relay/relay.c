@@ -99,6 +99,57 @@ static struct pst_relay_server *find_server(const struct pst_relay *relay,
 	return NULL;
 }
 
+/* ---- what servers offer, kept ---------------------------------------------------------------- */
+
+#define NAME_BYTES 21
+#define SIZE_BITS 34 /* 16 GiB */
+
+static struct pst_span name_of(const struct pst_relay_server *server, uint8_t name[NAME_BYTES])
+{
+	memcpy(name, server->addr.ip, 16);
+	name[16] = (uint8_t)(server->addr.port >> 8);
+	name[17] = (uint8_t)server->addr.port;
+	name[18] = server->lmtp;
+	name[19] = server->hop;
+	name[20] = (uint8_t)server->security.tls;
+	return (struct pst_span){name, NAME_BYTES};
+}
+
+static void recall(struct pst_relay *relay, struct pst_relay_server *server)
+{
+	uint8_t name[NAME_BYTES];
+	uint64_t offers;
+
+	if (!relay->env.recall_offers ||
+	    !relay->env.recall_offers(relay->env.owner, name_of(server, name), &offers))
+		return;
+	server->caps = (struct pst_smtp_caps){
+		.set = offers & 0xffff,
+		.xforward = offers >> 16 & 0x7f,
+		.xclient = offers >> 23 & 0x7f,
+		.size_bytes = offers >> 30,
+	};
+	server->seen = true;
+	server->recalled = true;
+}
+
+void pst_relay_server_seen(struct pst_relay *relay, struct pst_relay_server *server,
+			   const struct pst_smtp_caps *caps)
+{
+	uint64_t size_max = (1ULL << SIZE_BITS) - 1;
+	uint8_t name[NAME_BYTES];
+
+	server->caps = *caps;
+	server->seen = true;
+	server->recalled = false;
+	server->seen_ms = relay->env.loop->now_ms;
+	if (relay->env.keep_offers)
+		relay->env.keep_offers(relay->env.owner, name_of(server, name),
+				       (caps->set & 0xffff) | (uint64_t)(caps->xforward & 0x7f) << 16 |
+					       (uint64_t)(caps->xclient & 0x7f) << 23 |
+					       PST_MIN(caps->size_bytes, size_max) << 30);
+}
+
 struct pst_relay_server *pst_relay_server_get(struct pst_relay *relay,
 					      const struct pst_route *route, uint32_t index)
 {
@@ -124,6 +175,7 @@ struct pst_relay_server *pst_relay_server_get(struct pst_relay *relay,
 	pst_list_init(&server->quiet);
 	pst_list_append(&relay->servers, &server->node);
 	relay->server_count++;
+	recall(relay, server);
 	return server;
 }
 
@@ -132,7 +184,7 @@ static void probe_server(struct pst_relay *relay, struct pst_relay_server *serve
 	uint64_t now_ms = relay->env.loop->now_ms;
 
 	if (server->conn_count == 0 &&
-	    (!server->seen || now_ms - server->seen_ms >= PST_RELAY_PROBE_MS))
+	    (!server->seen || server->recalled || now_ms - server->seen_ms >= PST_RELAY_PROBE_MS))
 		(void)pst_relay_conn_open(relay, server);
 }
 
@@ -146,7 +198,7 @@ static bool probe_route(struct pst_relay *relay, const struct pst_route *route)
 
 		if (!server)
 			continue;
-		unseen |= !server->seen;
+		unseen |= !server->seen || server->recalled;
 		probe_server(relay, server);
 	}
 	return unseen;

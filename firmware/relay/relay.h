@@ -100,6 +100,11 @@ struct pst_relay_env {
 	struct pst_counters *counters;
 	struct pst_links *links;
 	struct pst_pool *buffer_pool; /* blocks for replies and commands */
+	/* What a server was seen to offer, beyond this process's life; NULL: it is not kept.
+	 *  in  server: its name, any bytes */
+	bool (*recall_offers)(void *owner, struct pst_span server, uint64_t *offers);
+	void (*keep_offers)(void *owner, struct pst_span server, uint64_t offers);
+	void *owner;
 };
 
 /* Connections that a configuration can have open at once, and the memory that one of them stands for,

@@ -216,9 +216,7 @@ static void opened(struct pst_relay_conn *conn)
 {
 	struct pst_relay_server *server = conn->server;
 
-	server->caps = conn->core.caps;
-	server->seen = true;
-	server->seen_ms = conn->relay->env.loop->now_ms;
+	pst_relay_server_seen(conn->relay, server, &conn->core.caps);
 	server->down_until_ms = 0;
 	conn->opened = true;
 	if (conn->private) {

@@ -73,6 +73,7 @@ struct pst_relay_server {
 	bool lmtp;
 	bool hop; /* it expects a PROXY header */
 	bool seen;
+	bool recalled; /* seen, but not by this process yet */
 	bool pass_warned;
 };
 
@@ -117,6 +118,10 @@ struct pst_relay {
 /* relay.c */
 struct pst_relay_server *pst_relay_server_get(struct pst_relay *relay,
 					      const struct pst_route *route, uint32_t index);
+
+/* A connection has shown what it offers. */
+void pst_relay_server_seen(struct pst_relay *relay, struct pst_relay_server *server,
+			   const struct pst_smtp_caps *caps);
 
 /* relay_conn.c */
 struct pst_relay_conn *pst_relay_conn_open(struct pst_relay *relay, struct pst_relay_server *server);

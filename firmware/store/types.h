@@ -11,6 +11,8 @@
 enum pst_store_kind {
 	PST_STORE_GREYLIST = 1, /* a sender's network or domain */
 	PST_STORE_PATIENT = 2,  /* a client network that waited for the greeting */
+	PST_STORE_DELIVERED = 3, /* one whose mail was taken */
+	PST_STORE_OFFERS = 4,   /* what an internal server offers behind EHLO */
 };
 
 struct pst_store_entry {

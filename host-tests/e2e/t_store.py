@@ -262,3 +262,25 @@ def clock(t, name, start, waiting, passed, restart):
     proxy = proxy_of(t, path, argv_prefix=prefix)
     equal(send(proxy), 250, 'known after the restart')
     check('GREYLIST_KNOWN:0' in proxy.wait_log()[0]['hits'], 'record')
+
+
+@test()
+def offers_outlive_a_restart(t):
+    """What an internal server was last seen to offer is offered at once, though it cannot be reached just now."""
+    server = t.server()
+    path = os.path.join(t.directory('store'), 'store')
+    lines = ['store file %s every 50ms' % path]
+    first = t.postern(server, lines=lines)
+
+    def offered(proxy):
+        with client.Client(proxy.address) as session:
+            return set(session.greet().lines[1:])
+    check(wait_until(lambda: '8BITMIME' in offered(first), 5), 'not learnt: %s', offered(first))
+    seen = offered(first)
+    first.proc.signal(signal.SIGTERM)
+    equal(first.proc.wait(10), 0, 'exit status')
+    server.stop()
+    again = t.postern(server, lines=lines)
+    equal(offered(again), seen, 'offers')
+    nothing = t.postern(server)
+    check('8BITMIME' not in offered(nothing), 'offered though never seen')

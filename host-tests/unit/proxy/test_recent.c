@@ -26,20 +26,6 @@ static void test_life(void **state)
 	assert_false(pst_recent_has(&recent, PST_SPAN("Bob@example.org"), 200));
 }
 
-static void test_network(void **state)
-{
-	struct pst_addr a, b, c;
-
-	(void)state;
-	assert_int_equal(pst_addr_parse(PST_SPAN("2001:db8::1"), &a), 0);
-	assert_int_equal(pst_addr_parse(PST_SPAN("2001:db8::ffff"), &b), 0);
-	assert_int_equal(pst_addr_parse(PST_SPAN("2001:db8:0:1::1"), &c), 0);
-	pst_recent_init(&recent, (struct pst_hash_key){1, 2}, 1000);
-	pst_recent_add_client(&recent, &a, 0);
-	assert_true(pst_recent_has_client(&recent, &b, 10));
-	assert_false(pst_recent_has_client(&recent, &c, 10));
-}
-
 /* Whatever is added: the last one is there, and the table does not grow. */
 static void test_full(void **state)
 {
@@ -66,7 +52,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_life),
-		cmocka_unit_test(test_network),
 		cmocka_unit_test(test_full),
 	};
 
