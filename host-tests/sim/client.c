@@ -11,6 +11,7 @@
 
 #include "sim/sim.h"
 
+#define ERRORS_HARD 20 /* what a client is allowed when nothing is configured */
 #define RETRY_MS_MAX 600000
 #define CALM_MS 60000 /* what a polite client may have to wait in all when nothing is wrong */
 
@@ -203,7 +204,9 @@ static void on_envelope_told(struct sim_client *client)
 {
 	const struct sim_letter *letter = letter_of(client);
 
-	if (client->rcpt_at < letter->rcpt_count)
+	if (client->rcpt_must_fail)
+		give_up(client);
+	else if (client->rcpt_at < letter->rcpt_count)
 		say_rcpt(client, client->rcpt_at);
 	else if (client->rcpt_ok == 0 && !one_in(&client->rng, 4))
 		give_up(client);
@@ -300,6 +303,7 @@ static void judge(struct sim_client *client, enum due due, uint16_t code)
 
 	if (code == 421)
 		return;
+	client->refusal_count += code / 100 == 5;
 	if (!(replies[due].classes & CLASS(code / 100)) ||
 	    (code / 100 <= 3 && code != replies[due].good)) {
 		/* Without memory a reply may be any 4xx. */
@@ -557,7 +561,7 @@ static void over(struct sim_client *client)
 			  (unsigned long long)spent_ms / 1000);
 	/* One network may have a few handshakes at a time, and without TLS there is no way to say so. */
 	if (sim->plan.calm && client->manner == SIM_POLITE && !client->quit &&
-	    !(client->tls_first && !client->greeted))
+	    !(client->tls_first && !client->greeted) && client->refusal_count < ERRORS_HARD - 1)
 		sim_wrong(sim, "client %u was let go, though all is well", client->number);
 	if (client->manner == SIM_HOSTILE && client->reply_count > client->line_count + 2)
 		sim_wrong(sim, "client %u heard %u replies to %u lines", client->number,
@@ -652,7 +656,7 @@ static void begin(struct sim_client *client)
 	sim_tls_end_free(client->tls);
 	client->tls = NULL;
 	client->due_count = client->raw_read = client->read = 0;
-	client->reply_count = client->line_count = 0;
+	client->reply_count = client->line_count = client->refusal_count = 0;
 	pst_bytes_cut(&client->heard, 0);
 	client->greeted = client->dismissed = client->quit = client->secured = false;
 	client->left = client->over = false;

@@ -142,7 +142,7 @@ struct sim_client {
 	uint32_t raw_read, read;
 	uint8_t due[SIM_DUE_MAX]; /* what the next replies must be answers to */
 	uint32_t due_count;
-	uint32_t rcpt_at, rcpt_ok, chunk_sent;
+	uint32_t rcpt_at, rcpt_ok, chunk_sent, refusal_count;
 	uint32_t attempts_left;
 	uint32_t line_count, reply_count; /* of a hostile one */
 	uint64_t begin_ms;
