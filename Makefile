@@ -8,23 +8,46 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
 .DEFAULT_GOAL := help
 
-ifeq ($(origin CC),default)
-CC := gcc
-endif
-AR ?= ar
 BOARD ?= host
 SAN ?=
 comma := ,
+BOARDS := $(sort $(patsubst board/%/,%,$(dir $(wildcard board/*/target.mk board/*/machine.ini))))
+ifeq ($(BOARD),host)
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+AR := ar
 # one directory per way of building, unless O= names one
 O ?= build/host$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+else
+O ?= build/$(BOARD)
+# what a device is: TRIPLET (Debian's name of its tools), ARCHFLAGS, QEMU_USER, SIZE_MAX, SIZE_MAX_MINIMAL (bytes)
+TARGET_MK := $(wildcard board/$(BOARD)/target.mk)
+MACHINE := $(wildcard board/$(BOARD)/machine.ini)
+ifeq ($(TARGET_MK)$(MACHINE),)
+$(error BOARD=$(BOARD): there is no such board; there are: host $(BOARDS))
+endif
+-include $(TARGET_MK)
+# of a device only the lock, the recipe and the compiler make the C library
+LIBC_NAME := $(shell { cat firmware/deps/lock-boards firmware/deps/libc.sh firmware/deps/softfloat.sh; \
+	$(TRIPLET)-gcc --version; echo $(ARCHFLAGS); } 2>&1 | sha256sum | cut -c1-12)
+LIBC := build/deps/musl-$(BOARD)-$(LIBC_NAME)
+LIBC_SRC := build/deps/src-$(if $(findstring soft,$(ARCHFLAGS)),libgcc,musl)-$(shell cat firmware/deps/lock-boards \
+	firmware/deps/fetch.py | sha256sum | cut -c1-12)
+CC := $(LIBC)/cc
+# Nothing unwinds a stack on a device. musl says of uintptr_t in no way cmocka.h knows that it is there.
+override ARCHFLAGS += -fno-unwind-tables -fno-asynchronous-unwind-tables -DHAVE_UINTPTR_T
+AR := $(TRIPLET)-ar
+endif
 PYTHON := /usr/bin/python3
 JOBS := $(shell nproc 2>/dev/null || echo 1)
 Q := $(if $(V),,@)
 
 CONFIG_GOALS := defconfig menuconfig olddefconfig savedefconfig
 TEST_GOALS := test tidy unit contract conformance e2e lwip interop sim fuzz-replay
-BUILD_GOALS := all postern tests size
-GOALS := help run run-lwip bench fuzz clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS)
+BUILD_GOALS := all postern tests size board-unit
+BOARD_GOALS := qemu qemu-test board-test
+GOALS := help run run-lwip bench fuzz clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS) $(BOARD_GOALS)
 
 .PHONY: $(GOALS)
 
@@ -48,6 +71,9 @@ Postern, a spam-filtering SMTP proxy
   make menuconfig       choose options              make olddefconfig, savedefconfig
   make clean            remove what was built       make distclean    and the libraries, downloads, peers
 
+  make board-test       every board: build, sizes, its tests, mail through a machine (board/README.md)
+  BOARD=NAME            all, size, board-unit, qemu, qemu-test for that board: $(BOARDS)
+
   O=DIR   build directory ($(O))        V=1      show the commands
   CC=gcc|clang                            SAN=asan|ubsan|asan,ubsan|tsan
 
@@ -66,7 +92,7 @@ help:
 	$(info $(HELP))@:
 
 $(BUILD_GOALS) $(CONFIG_GOALS):
-	@CC='$(CC)' sh board/host/setup.sh build
+	@CC='$(CC)' BOARD='$(BOARD)' sh board/host/setup.sh $(if $(filter host,$(BOARD)),build,board)
 	$(again)
 
 run run-lwip:
@@ -75,6 +101,10 @@ run run-lwip:
 
 $(TEST_GOALS):
 	@CC='$(CC)' sh board/host/setup.sh test
+	$(again)
+
+$(BOARD_GOALS):
+	@CC=gcc BOARD='$(BOARD)' sh board/host/setup.sh board
 	$(again)
 
 bench fuzz:
@@ -123,10 +153,16 @@ run: all
 run-lwip: all
 	$(Q)$(PYTHON) board/host/run_lwip.py --postern '$(O)/postern'
 
+qemu qemu-test:
+	$(Q)env -u O $(PYTHON) board/qemu/$(if $(filter qemu,$@),run,test).py '$(BOARD)'
+
+board-test:
+	$(Q)env -u O $(PYTHON) board/test.py $(if $(filter-out host,$(BOARD)),$(BOARD))
+
 # --- configuration -------------------------------------------------------------------------------------------------
 
 KCONFIG := KCONFIG_CONFIG='$(O)/.config' $(PYTHON) -m
-DEFCONFIG := board/$(BOARD)/defconfig
+DEFCONFIG := $(firstword $(wildcard board/$(BOARD)/defconfig) board/device.defconfig)
 
 defconfig:
 	$(Q)mkdir -p '$(O)'
@@ -162,18 +198,27 @@ OPT := $(if $(CONFIG_POSTERN_OPTIMISE_SIZE),-Os,-O2)
 # third-party libraries: one directory for each set of bytes, options and compiler
 CFG := firmware/deps/cfg
 DEPS_CC ?= $(CC)
+DEPS_NAME := $(if $(LIBC),$(BOARD),$(notdir $(DEPS_CC)))
 LWIP_SIZES := $(if $(CONFIG_POSTERN_LWIP),-DPOSTERN_LWIP_PCBS=$(CONFIG_POSTERN_LWIP_PCBS) \
 	-DPOSTERN_LWIP_BUFFERS=$(CONFIG_POSTERN_LWIP_BUFFERS) \
 	-DPOSTERN_LWIP_WINDOW_KIB=$(CONFIG_POSTERN_LWIP_WINDOW_KIB) \
 	-DPOSTERN_LWIP_SEND_KIB=$(CONFIG_POSTERN_LWIP_SEND_KIB))
 SRC := build/deps/src-$(shell cat firmware/deps/lock firmware/deps/fetch.py | sha256sum | cut -c1-12)
-OUT := build/deps/$(notdir $(DEPS_CC))-$(shell { cat firmware/deps/lock firmware/deps/*.mk \
-	`find $(CFG) -type f | LC_ALL=C sort`; $(DEPS_CC) --version; echo $(OPT) $(ARCHFLAGS) \
+OUT := build/deps/$(DEPS_NAME)-$(shell { cat firmware/deps/lock firmware/deps/*.mk \
+	`find $(CFG) -type f | LC_ALL=C sort`; $(if $(LIBC),echo $(LIBC),$(DEPS_CC) --version); echo $(OPT) $(ARCHFLAGS) \
 	'$(CONFIG_POSTERN_PCRE2_JIT)' '$(CONFIG_POSTERN_PCRE2_UNICODE)' '$(LWIP_SIZES)'; } | sha256sum | cut -c1-12)
 include firmware/deps/flags.mk
 DEPS := $(addprefix $(OUT)/lib,mbedtls.a pcre2.a cares.a lwip.a)
 
-$(OUT)/done:
+ifneq ($(LIBC),)
+$(LIBC)/done:
+	$(Q)sh firmware/deps/libc.sh '$(LIBC_SRC)' '$(LIBC)' '$(TRIPLET)' '$(ARCHFLAGS)'
+endif
+
+$(SRC)/versions:
+	$(Q)sh firmware/deps/build.sh '$(SRC)'
+
+$(OUT)/done: $(if $(LIBC),$(LIBC)/done) | $(SRC)/versions
 	+$(Q)sh firmware/deps/build.sh '$(SRC)' '$(OUT)' '$(MAKE)' CC='$(DEPS_CC)' AR='$(AR)' OPT='$(OPT)' CFG='$(CFG)' \
 		ARCHFLAGS='$(ARCHFLAGS)' JIT='$(CONFIG_POSTERN_PCRE2_JIT)' UNICODE='$(CONFIG_POSTERN_PCRE2_UNICODE)' \
 		LWIP_SIZES='$(LWIP_SIZES)'
@@ -217,13 +262,13 @@ postern: $(O)/postern
 tests: all $(TEST_PROGRAMS) $(TOOL_PROGRAMS) $(SIM_PROGRAM)
 
 # Objects know the command they were made with, so that another SAN, CC or option makes them anew.
-$(O)/flags: FORCE
+$(O)/flags: FORCE $(if $(LIBC),$(LIBC)/done)
 	$(Q)mkdir -p $(@D)
 	$(Q)printf '%s\n' "$$($(CC) --version | head -n 1)" '$(CFLAGS) $(LDFLAGS) $(OUT)' >$@.new
 	$(Q)cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 FORCE:
 
-$(ALL_OBJS): $(O)/%.o: %.c $(O)/flags $(O)/auto.conf | $(OUT)/done
+$(ALL_OBJS): $(O)/%.o: %.c $(O)/flags $(O)/auto.conf | $(OUT)/done $(SRC)/versions
 	$(if $(Q),@echo "  CC      $<")
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS) $(LIB_FLAGS) -MMD -MP -c -o $@ $<
@@ -234,11 +279,19 @@ $(O)/libpostern.a $(O)/libsupport.a:
 	$(Q)mkdir -p $(@D)
 	$(Q)rm -f $@; $(AR) rcsT $@ $^
 
-link = $(if $(Q),@echo "  LD      $@";) $(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
+link = $(if $(Q),@echo "  LD      $@";) $(CC) $(LDFLAGS) $(LINK_FLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
 	-Wl,--end-group
 
-$(O)/postern: $(call objects,$(MAIN_SRC)) $(O)/libpostern.a $(DEPS)
+# a device gets the program without its symbols, which stay beside it
+PROGRAM := $(O)/postern$(if $(LIBC),.full)
+$(PROGRAM): LINK_FLAGS := -Wl,-Map=$(O)/postern.map
+$(PROGRAM): $(call objects,$(MAIN_SRC)) $(O)/libpostern.a $(DEPS)
 	$(link)
+
+ifneq ($(LIBC),)
+$(O)/postern: $(PROGRAM)
+	$(Q)$(TRIPLET)-strip -o $@ $<
+endif
 
 $(TEST_PROGRAMS) $(TOOL_PROGRAMS): %: %.o $(O)/libsupport.a $(O)/libpostern.a $(DEPS) $(OUT)/libcmocka.a
 	$(link)
@@ -255,7 +308,14 @@ $(SIM_PROGRAM): $(call objects,$(SIM_SRCS)) $(O)/libsupport.a $(O)/libpostern.a 
 include host-tests/fuzz/fuzz.mk
 
 size: all
-	$(Q)$(PYTHON) host-tests/tidy/size.py '$(O)' $(foreach m,$(MODULES),$(m)=$(subst .c,.o,$($(m)_SRCS)))
+	$(Q)$(PYTHON) host-tests/tidy/size.py '$(O)' $(SIZE_MAX)
+ifneq ($(SIZE_MAX_MINIMAL),)
+	+$(Q)$(MAKE) SET_UP=done O='$(O)-minimal' DEFCONFIG=board/minimal.defconfig SIZE_MAX=$(SIZE_MAX_MINIMAL) \
+		SIZE_MAX_MINIMAL= size
+endif
+
+board-unit: tests
+	$(Q)POSTERN_OUT='$(O)' POSTERN_EMULATOR='$(QEMU_USER)' $(PYTHON) host-tests/run.py --only emulated
 
 -include $(patsubst %.o,%.d,$(ALL_OBJS))
 .SECONDARY: $(ALL_OBJS)

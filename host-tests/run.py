@@ -57,6 +57,9 @@ def say(text):
 OUT = os.environ.get('POSTERN_OUT') or 'build/host'
 COMPILER = os.environ.get('POSTERN_CC') or 'gcc'
 SAN = os.environ.get('POSTERN_SAN') or ''
+# what runs the programs of another machine, and how much slower
+EMULATOR = (os.environ.get('POSTERN_EMULATOR') or '').split()
+SLOWER = 6 if EMULATOR else 1
 
 
 BUILT = {}      # build directory -> whether it could be built: once is enough
@@ -128,12 +131,12 @@ def run_program(program):
                        UBSAN_OPTIONS='print_stacktrace=1')
     name = os.path.relpath(program, TOP)
     try:
-        done = subprocess.run([program], cwd=TOP, env=environment, check=False,
-                              timeout=PROGRAM_SECONDS, stdin=subprocess.DEVNULL,
+        done = subprocess.run([*EMULATOR, program], cwd=TOP, env=environment, check=False,
+                              timeout=PROGRAM_SECONDS * SLOWER, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         output, status = done.stdout, done.returncode
     except subprocess.TimeoutExpired as late:
-        output, status = late.stdout or b'', 'none: still running after %d s' % PROGRAM_SECONDS
+        output, status = late.stdout or b'', 'none: still running after %d s' % (PROGRAM_SECONDS * SLOWER)
     except OSError as error:
         return Count(failed=1), '%s: %s' % (name, error)
     text = output.decode(errors='replace')
@@ -191,6 +194,11 @@ def suite_unit(_options):
     for script in sorted(glob.glob(os.path.join(HERE, 'unit/*/test_*.py'))):
         count.add(run_script([PYTHON, script]))
     return count
+
+
+def suite_emulated(_options):
+    """A board's programs, built already, by POSTERN_EMULATOR."""
+    return run_programs(['unit', 'contract', 'conformance', 'fuzz'], OUT)
 
 
 def suite_contract(_options):
@@ -315,6 +323,7 @@ SUITES = {
     'lwip': suite_lwip,
     'interop': suite_interop,
 }
+BY_NAME_ONLY = {'emulated': suite_emulated}     # make board-unit
 
 
 def main():
@@ -326,7 +335,7 @@ def main():
     parser.add_argument('--full', action='store_true', help='the long tests too')
     options = parser.parse_args()
     names = [name for name in options.only.split(',') if name] or list(SUITES)
-    unknown = [name for name in names if name not in SUITES]
+    unknown = [name for name in names if name not in {**SUITES, **BY_NAME_ONLY}]
     if unknown:
         sys.exit('no suite is called %s; there are: %s' % (', '.join(unknown), ', '.join(SUITES)))
 
@@ -335,7 +344,7 @@ def main():
     for name in names:
         say('== %s' % name)
         start = time.monotonic()
-        count = SUITES[name](options)
+        count = {**SUITES, **BY_NAME_ONLY}[name](options)
         say('== %s: %s (%.1f s)' % (name, count, time.monotonic() - start))
         total.add(count)
     if total.skipped:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a Debian machine lacks to build, run or test Postern: says what first, then asks apt for it.
-# usage: setup.sh build|run|test|fuzz|bench        (run, test, fuzz and bench hold what build needs)
+# usage: setup.sh build|run|test|fuzz|bench|board        (all hold what build needs; board: another machine's programs)
 # Does nothing, quickly, where everything is there, whatever brought it there.
 set -eu
 
@@ -51,6 +51,36 @@ test)
 fuzz)
 	need clang clang
 	need libclang-rt-dev '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'
+	;;
+board)
+	case ${BOARD:-} in
+	*x86_64*) architectures='x86-64:amd64' ;;
+	*aarch64*) architectures='aarch64:arm64' ;;
+	*arm*) architectures='arm:armhf' ;;
+	*mips*) architectures='mipsel:mipsel' ;;
+	*) architectures='x86-64:amd64 aarch64:arm64 arm:armhf mipsel:mipsel' ;;
+	esac
+	for architecture in $architectures; do
+		triplet=${architecture%:*}-linux-gnu
+		[ "$triplet" != arm-linux-gnu ] || triplet=arm-linux-gnueabihf
+		tool=$triplet-gcc
+		[ "$triplet" != x86-64-linux-gnu ] || tool=x86_64-linux-gnu-gcc
+		# a machine's own compiler comes with gcc
+		if [ "$(uname -m)-linux-gnu-gcc" != "$tool" ]; then
+			need "gcc-$triplet" "$tool"
+			need "libc6-dev-${architecture#*:}-cross" "/usr/${tool%-gcc}/include/linux/if_tun.h"
+		else
+			need gcc "$tool"
+		fi
+	done
+	need make make
+	need curl curl
+	need openssl openssl
+	need qemu-user-static qemu-mipsel-static
+	need qemu-system-x86 qemu-system-x86_64
+	need qemu-system-arm qemu-system-aarch64
+	need qemu-system-mips qemu-system-mipsel
+	need ipxe-qemu /usr/lib/ipxe/qemu/efi-virtio.rom
 	;;
 bench)
 	need iproute2 ip

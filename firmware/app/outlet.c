@@ -329,7 +329,7 @@ void pst_outlet_start(struct pst_outlet *outlet)
 
 int pst_outlet_open(struct pst_outlet *outlet, enum pst_config_log kind, struct pst_span path)
 {
-	struct opened opened;
+	struct opened opened = {-1, PST_OUTLET_NONE, false};
 	int status = 0;
 
 	if (path.len > PST_OUTLET_PATH_MAX ||

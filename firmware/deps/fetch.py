@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Gets the sources named in the lock file, checks them, unpacks and patches them.
 
-usage: fetch.py OUT      (OUT: a folder that will hold mbedtls/ lwip/ pcre2/ cares/ cmocka/)
+usage: fetch.py OUT [NAME...]     (OUT: a folder that will hold mbedtls/ lwip/ pcre2/ cares/ cmocka/,
+                                   or those named, of the lock file for boards)
 
 A file is looked for in build/dl, in ${XDG_CACHE_HOME:-~/.cache}/postern, in POSTERN_DEPS, and last in
 the machine's own Debian mirror, suites trixie and trixie-security, through an apt of its own (or, where
@@ -26,6 +27,7 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 LOCK = os.path.join(HERE, "lock")
+LOCK_BOARDS = os.path.join(HERE, "lock-boards")
 PATCHES = os.path.join(HERE, "patches")
 DOWNLOADS = os.path.join(TOP, "build", "dl")
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
@@ -58,6 +60,8 @@ class Entry:
         self.orig = None        # (file, sha256)
         self.patches = []       # (file, member or "-", sha256 of the patch text or None)
         self.ours = []          # (file of PATCHES, sha256)
+        self.inner = ""         # the tarball inside the package that orig is
+        self.take = ()          # what of it is unpacked; nothing said is everything
 
     def files(self):
         return [self.orig[0]] + sorted({file for file, _, _ in self.patches})
@@ -84,6 +88,10 @@ def read_lock(path):
                 entry.patches.append((values[0], values[1], values[2]))
             elif key == "ours":
                 entry.ours.append((values[0], values[1]))
+            elif key == "inner":
+                entry.inner = values[0]
+            elif key == "take":
+                entry.take = tuple(values)
             else:
                 raise Trouble(f"{path}:{number}: unknown word {key!r}")
     return entries
@@ -321,7 +329,7 @@ def keep(folder):
     """Moves what apt brought to where the next build finds it."""
     target = download_folder()
     for file in os.listdir(folder):
-        if re.search(r"\.(tar\.\w+|diff\.gz)$", file):
+        if re.search(r"\.(tar\.\w+|diff\.gz|deb)$", file):
             shutil.move(os.path.join(folder, file), os.path.join(target, file))
     shutil.rmtree(folder)
 
@@ -377,15 +385,27 @@ def upstream_part(diff):
     return b"\n".join(kept).rstrip(b"\n") + b"\n"
 
 
+def tarball(entry, path):
+    """The bytes of the source tarball, which may lie inside a Debian package."""
+    if not entry.inner:
+        return read_file(path)
+    package = subprocess.run(["dpkg-deb", "--fsys-tarfile", path], check=False, stdout=subprocess.PIPE)
+    if package.returncode:
+        raise Trouble(f"{entry.name}: dpkg-deb cannot read {path}")
+    with tarfile.open(fileobj=io.BytesIO(package.stdout)) as tar:
+        return tar.extractfile(entry.inner).read()
+
+
 def unpack(entry, found, folder):
     os.makedirs(folder)
-    with tarfile.open(fileobj=io.BytesIO(read_file(found[entry.orig[0]]))) as tar:
+    with tarfile.open(fileobj=io.BytesIO(tarball(entry, found[entry.orig[0]]))) as tar:
         if hasattr(tarfile, "data_filter"):
             tar.extraction_filter = tarfile.data_filter
         members = []
         for member in tar:
             parts = member.name.split("/", 1)
-            if len(parts) == 2 and parts[1] and (member.isfile() or member.isdir()):
+            if (len(parts) == 2 and parts[1].startswith(entry.take or "") and parts[1]
+                    and (member.isfile() or member.isdir())):
                 member.name = parts[1]
                 members.append(member)
         tar.extractall(folder, members)
@@ -416,11 +436,14 @@ def first_at_hand(entries):
     return None
 
 
-def gather():
-    """[(entry, {file: path})] for every library of the lock file."""
+def gather(wanted):
+    """[(entry, {file: path})] for every library of the lock file, or those wanted of the boards' lock file."""
     alternatives = {}
-    for entry in read_lock(LOCK):
-        alternatives.setdefault(entry.name, []).append(entry)
+    for entry in read_lock(LOCK_BOARDS if wanted else LOCK):
+        if not wanted or entry.name in wanted:
+            alternatives.setdefault(entry.name, []).append(entry)
+    if set(wanted) - set(alternatives):
+        raise Trouble(f"the lock file has no {', '.join(sorted(set(wanted) - set(alternatives)))}")
     chosen, complaints, apt = [], [], None
     for name, entries in alternatives.items():
         pick = first_at_hand(entries[:1])
@@ -449,15 +472,15 @@ def gather():
 
 
 def main():
-    if len(sys.argv) != 2:
-        raise Trouble("usage: fetch.py OUT")
+    if len(sys.argv) < 2:
+        raise Trouble("usage: fetch.py OUT [NAME...]")
     out = os.path.abspath(sys.argv[1])
-    pins = {(e.name, e.package_version) for e in read_lock(LOCK)}
+    pins = {(e.name, e.package_version) for e in read_lock(LOCK) + read_lock(LOCK_BOARDS)}
     temporary = f"{out}.{os.getpid()}"
     shutil.rmtree(temporary, ignore_errors=True)
     os.makedirs(temporary)
     versions = []
-    for entry, found in gather():
+    for entry, found in gather(sys.argv[2:]):
         unpack(entry, found, os.path.join(temporary, entry.name))
         pinned = (entry.name, entry.package_version) in pins
         versions.append(f"{entry.name} {entry.version} {entry.package_version}"

@@ -2,9 +2,9 @@
 #include "net/frames_packet.h"
 
 #include <errno.h>
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>
-#include <net/ethernet.h>
 #include <net/if.h>
 #include <string.h>
 #include <sys/epoll.h>

@@ -1,41 +1,68 @@
 #!/usr/bin/python3
-"""Prints the bytes of each module and of the program.
+"""Prints the bytes of each module and library that are in the program, and of the program.
 
-    size.py BUILD_DIR MODULE=OBJECT [OBJECT]... [MODULE=...]
+    size.py BUILD_DIR [BYTES_MAX]
 
-Module figures are sums over objects, before the linker drops what nobody calls.
+The figures of the parts come from the linker's map, so what nobody calls does not count. The status is 1 if the
+program's file is larger than BYTES_MAX, which is a board's limit and only makes sense for a stripped program.
 """
+import collections
 import os
+import re
 import subprocess
 import sys
 
+KINDS = (('text', re.compile(r'\.(text|rodata|init|fini|eh_frame|plt|rela|ARM|MIPS|reginfo)')),
+         ('data', re.compile(r'\.(data|tdata|got|init_array|fini_array|sdata)')),
+         ('bss', re.compile(r'\.(bss|tbss|sbss)|COMMON')))
+# a section of one file that is in the program: name, address, size, file; a long name has a line of its own
+ROW = re.compile(r'^ (\S+)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+) (\S.*)$', re.M)
 
-def sections(paths):
-    """text, data and bss bytes of all the files together."""
-    listing = subprocess.run(['size', *paths], check=True, stdout=subprocess.PIPE, text=True)
-    rows = [line.split()[:3] for line in listing.stdout.splitlines()[1:]]
-    return [sum(int(row[column]) for row in rows) for column in range(3)]
+
+def part(path):
+    """Which line of the table a file belongs to."""
+    ours = re.search(r'firmware/(\w+)/', path)
+    if ours:
+        return ours[1]
+    library = re.search(r'lib(\w+?)\.a\(', path)
+    return 'lib' + library[1] if library else 'start files'
+
+
+def parts(path):
+    with open(path, encoding='utf-8', errors='replace') as file:
+        text = file.read()
+    text = text[text.index('Linker script and memory map'):]
+    text = re.sub(r'^( \S+)\n\s+', r'\1 ', text, flags=re.M)
+    table = collections.defaultdict(lambda: [0, 0, 0])
+    for name, _, size, file in ROW.findall(text):
+        for column, (_, pattern) in enumerate(KINDS):
+            if pattern.match(name):
+                table[part(file)][column] += int(size, 16)
+    return table
 
 
 def main():
     out = sys.argv[1]
-    modules = {}
-    for word in sys.argv[2:]:
-        if '=' in word:
-            name, word = word.split('=', 1)
-            modules[name] = []
-        modules[name].append(os.path.join(out, word))
-    print('%-24s%10s%10s%10s' % ('', 'text', 'data', 'bss'))
-    total = [0, 0, 0]
-    for name, objects in modules.items():
-        figures = sections(objects)
-        total = [a + b for a, b in zip(total, figures)]
-        print('%-24s%10d%10d%10d' % (name, *figures))
-    print('%-24s%10d%10d%10d' % ('all modules', *total))
     program = os.path.join(out, 'postern')
-    if os.path.exists(program):
-        print('%-24s%10d%10d%10d' % ('program, libc dynamic', *sections([program])))
+    row = '%-24s%10s%10s%10s'
+    print(row % ('', 'text', 'data', 'bss'))
+    ours, theirs = [], []
+    for name, figures in parts(program + '.map').items():
+        (theirs if name.startswith(('lib', 'start')) else ours).append((name, figures))
+    for rows, what in ((ours, 'our modules'), (theirs, 'libraries')):
+        for name, figures in sorted(rows, key=lambda pair: -pair[1][0]):
+            print(row % (name, *figures))
+        print(row % (what, *[sum(figures[column] for _, figures in rows) for column in range(3)]))
+    listing = subprocess.run(['size', program], check=True, stdout=subprocess.PIPE, text=True)
+    print(row % ('program', *listing.stdout.splitlines()[1].split()[:3]))
+    size = os.path.getsize(program)
+    limit = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    print('file: %d bytes%s' % (size, ', at most %d' % limit if limit else ''))
+    if limit and size > limit:
+        print('%s is %d bytes over its limit' % (program, size - limit))
+        return 1
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

@@ -1,0 +1,5 @@
+TRIPLET := x86_64-linux-gnu
+ARCHFLAGS := -march=x86-64
+QEMU_USER := qemu-x86_64-static
+SIZE_MAX := 1300000
+SIZE_MAX_MINIMAL := 600000
