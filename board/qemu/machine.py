@@ -56,8 +56,7 @@ class Board:
         self.program = os.path.join(TOP, 'build', self.target, 'postern')
 
     def build(self):
-        subprocess.run(['make', '-j%d' % (os.cpu_count() or 1), 'SET_UP=done', 'BOARD=' + self.target, 'all'], cwd=TOP, check=True,
-                       env={key: value for key, value in os.environ.items() if not key.startswith(('MAKE', 'MFLAGS'))})
+        make_program(self.target)
 
     def image(self):
         """Paths of the kernel and of the appliance's initramfs, made anew from what is there."""
@@ -82,6 +81,13 @@ class Board:
 
     def memory_kib(self):
         return int(self.memory) * 1024
+
+
+def make_program(target):
+    subprocess.run(['make', '-j%d' % (os.cpu_count() or 1), 'SET_UP=done', 'BOARD=' + target, 'all'], cwd=TOP, check=True,
+                   env={key: value for key, value in os.environ.items()
+                        if key != 'O' and not key.startswith(('MAKE', 'MFLAGS'))})
+    return os.path.join(TOP, 'build', target, 'postern')
 
 
 def free_port():

@@ -29,11 +29,10 @@ log stderr
 def main():
     board = machine.Board(sys.argv[1])
     board.build()
-    host = machine.Board('qemu-x86_64')
-    host.build()
+    own = machine.make_program('host')
     maildir = os.path.join(board.out, 'maildir')
     os.makedirs(maildir, exist_ok=True)
-    sink = subprocess.Popen([host.program, 'sink', '--listen', '127.0.0.1:0', '--maildir', maildir],
+    sink = subprocess.Popen([own, 'sink', '--listen', '127.0.0.1:0', '--maildir', maildir],
                             stdout=subprocess.PIPE, text=True)
     guest = None
     try:
