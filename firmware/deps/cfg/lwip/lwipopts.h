@@ -46,6 +46,15 @@
 #define LWIP_ETHERNET 1
 #define LWIP_ARP 1
 #define ETH_PAD_SIZE 0
+/* Neighbours that speak at the same time: clients of the same network, internal servers, resolvers, the gateway. With
+ * lwIP's ten a busy network would ask for addresses all the time, and segments would overtake each other. */
+#define ARP_TABLE_SIZE 64
+#define ARP_QUEUEING 1
+#define ARP_QUEUE_LEN 8
+#define MEMP_NUM_ARP_QUEUE 64
+#define LWIP_ND6_NUM_NEIGHBORS 64
+#define LWIP_ND6_NUM_DESTINATIONS 64
+#define MEMP_NUM_ND6_QUEUE 64
 #define LWIP_SINGLE_NETIF 0
 /* An interface reaches itself: the proxy may be its own internal server in a test, and a host answers its own ping. */
 #define LWIP_NETIF_LOOPBACK 1
