@@ -304,6 +304,13 @@ def suite_lwip(options):
     return count
 
 
+def suite_openwrt(_options):
+    """OpenWrt's package: its configuration, its scripts, its bytes."""
+    if not make():
+        return Count(failed=1)
+    return run_script([PYTHON, 'host-tests/openwrt/run.py', '--postern', OUT + '/postern'])
+
+
 def suite_interop(options):
     if not make():
         return Count(failed=1)
@@ -322,6 +329,7 @@ SUITES = {
     'e2e': suite_e2e,
     'lwip': suite_lwip,
     'interop': suite_interop,
+    'openwrt': suite_openwrt,
 }
 BY_NAME_ONLY = {'emulated': suite_emulated}     # make board-unit
 

@@ -43,6 +43,7 @@ test)
 	need curl curl
 	need iproute2 ip
 	need nftables nft
+	need busybox busybox
 	need openssl openssl
 	need testssl.sh testssl
 	need gpg gpg
