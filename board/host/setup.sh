@@ -48,6 +48,9 @@ test)
 	need testssl.sh testssl
 	need gpg gpg
 	need gpg-agent gpg-agent
+	need python3-spf /usr/lib/python3/dist-packages/spf.py
+	need libmail-spf-perl /usr/share/perl5/Mail/SPF.pm
+	need libclang-rt-dev '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'
 	;;
 fuzz)
 	need clang clang

@@ -19,7 +19,8 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
-import spf                                    # noqa: E402
+import spf_cases                              # noqa: E402
+import spf_peers                              # noqa: E402
 from support import client as smtp            # noqa: E402
 from support.proc import Port, Proc           # noqa: E402
 import corpus                                 # noqa: E402
@@ -583,7 +584,8 @@ def run(options):
     for path in files.pop('spf', ()):
         probe = find_probe(options.out, 'spf_probe')
         if probe:
-            spf.run_file(path, probe, report, unescape)
+            good = spf_cases.run_file(path, probe, report, unescape)
+            spf_peers.table(path, unescape, good, print)
         else:
             report.result('spf', ['spf_probe is not built in %s' % options.out])
     for path in files.pop('address (postfix pairs)', ()):
