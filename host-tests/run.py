@@ -309,6 +309,40 @@ def suite_openwrt(_options):
     if not make():
         return Count(failed=1)
     return run_script([PYTHON, 'host-tests/openwrt/run.py', '--postern', OUT + '/postern'])
+FUZZ_SECONDS = 4        # of each target: what breaks at once is found at once
+FUZZER_RUNTIME = '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'
+
+
+def run_fuzzer(name):
+    """A short search by one target: (name, passed, what there is to say)."""
+    command = ['make', 'SET_UP=done', 'O=' + OUT, 'SECONDS=%d' % FUZZ_SECONDS, 'T=' + name, 'fuzz']
+    environment = {key: value for key, value in os.environ.items()
+                   if key not in ('MAKEFLAGS', 'MAKELEVEL', 'MFLAGS', 'MAKEOVERRIDES')}
+    try:
+        done = subprocess.run(command, cwd=TOP, env=environment, check=False, timeout=PROGRAM_SECONDS,
+                              text=True, errors='replace', stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    except subprocess.TimeoutExpired:
+        return name, False, 'still running after %d s' % PROGRAM_SECONDS
+    runs = re.search(r'number_of_executed_units: *(\d+)', done.stdout)
+    return name, done.returncode == 0, \
+        '%s runs' % runs.group(1) if done.returncode == 0 and runs else done.stdout[-3000:]
+
+
+def suite_search(_options):
+    """Every fuzzer for some seconds, from its seeds and what earlier runs on this machine have learnt."""
+    if not glob.glob(FUZZER_RUNTIME):
+        count = Count(skipped=1)
+        count.skips.append('search: clang has no libFuzzer here (libclang-rt-dev)')
+        return count
+    if not make():
+        return Count(failed=1)
+    count = Count()
+    names = sorted(os.path.basename(path)[5:-2] for path in glob.glob(os.path.join(HERE, 'fuzz/fuzz_*.c')))
+    with concurrent.futures.ThreadPoolExecutor(JOBS) as pool:
+        for name, passed, text in pool.map(run_fuzzer, names):
+            count.add(Count(passed=int(passed), failed=int(not passed)))
+            say('%s: %s' % (name, text))
+    return count
 
 
 def suite_interop(options):
@@ -326,6 +360,7 @@ SUITES = {
     'sanitize': suite_sanitize,
     'sim': suite_sim,
     'clang': suite_clang,
+    'search': suite_search,
     'e2e': suite_e2e,
     'lwip': suite_lwip,
     'interop': suite_interop,

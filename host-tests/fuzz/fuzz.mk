@@ -9,7 +9,7 @@ FUZZ_FLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -g -O1 -fno-omit-frame-pointer 
 	-fno-sanitize-recover=all -Ifirmware -Ihost-tests -include $(O)/autoconf.h
 FUZZ_CODE := $(sort $(wildcard firmware/base/*.c firmware/smtp/*.c firmware/mail/*.c))
 # what a target needs beyond that
-FUZZ_CODE_config := $(sort $(wildcard firmware/config/*.c))
+FUZZ_CODE_config := $(sort $(wildcard firmware/config/*.c firmware/check/*.c))
 FUZZ_CODE_rules := $(sort $(wildcard firmware/rules/*.c))
 FUZZ_CODE_rules_view := $(FUZZ_CODE_rules)
 FUZZ_CODE_spf := $(sort $(wildcard firmware/check/*.c))
