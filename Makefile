@@ -45,7 +45,7 @@ Q := $(if $(V),,@)
 
 CONFIG_GOALS := defconfig menuconfig olddefconfig savedefconfig
 TEST_GOALS := test tidy unit contract conformance e2e lwip interop sim fuzz-replay
-BUILD_GOALS := all postern tests size board-unit
+BUILD_GOALS := all postern tests size board-unit package
 BOARD_GOALS := qemu qemu-test board-test
 GOALS := help run run-lwip bench fuzz clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS) $(BOARD_GOALS)
 
@@ -71,6 +71,7 @@ Postern, a spam-filtering SMTP proxy
   make menuconfig       choose options              make olddefconfig, savedefconfig
   make clean            remove what was built       make distclean    and the libraries, downloads, peers
 
+  make BOARD=NAME package    Postern for OpenWrt's opkg, in build/NAME (board/openwrt/README.md)
   make board-test       every board: build, sizes, its tests, mail through a machine (board/README.md)
   BOARD=NAME            all, size, board-unit, qemu, qemu-test for that board: $(BOARDS)
 
@@ -156,8 +157,11 @@ run-lwip: all
 qemu qemu-test:
 	$(Q)env -u O $(PYTHON) board/qemu/$(if $(filter qemu,$@),run,test).py '$(BOARD)'
 
+package: all
+	$(Q)$(PYTHON) board/openwrt/package.py --postern '$(O)/postern' --architecture '$(BOARD)' --out '$(O)'
+
 board-test:
-	$(Q)env -u O $(PYTHON) board/test.py $(if $(filter-out host,$(BOARD)),$(BOARD))
+	$(Q)env -u O $(PYTHON) board/test.py $(if $(filter-out host,$(BOARD)),$(BOARD)) $(subst $(comma), ,$(ONLY))
 
 # --- configuration -------------------------------------------------------------------------------------------------
 

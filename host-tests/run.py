@@ -309,6 +309,8 @@ def suite_openwrt(_options):
     if not make():
         return Count(failed=1)
     return run_script([PYTHON, 'host-tests/openwrt/run.py', '--postern', OUT + '/postern'])
+
+
 FUZZ_SECONDS = 4        # of each target: what breaks at once is found at once
 FUZZER_RUNTIME = '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'
 

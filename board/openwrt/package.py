@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Writes Postern's package for OpenWrt (opkg, releases up to 24.10), the same bytes for the same content.
 
-    package.py --postern BINARY --architecture NAME --out FILE.ipk [--version VERSION]
+    package.py --postern BINARY --architecture NAME --out FILE.ipk|FOLDER [--version VERSION]
 
 BINARY should be static and stripped (`make BOARD=aarch64_cortex-a53 all`); NAME is what `opkg print-architecture` says.
 An .ipk is a compressed tar of debian-binary, data.tar.gz and control.tar.gz, in this order.
@@ -103,6 +103,8 @@ def main():
     parser.add_argument('--version', default=version_of_program())
     options = parser.parse_args()
     content = ipk(options.postern, options.architecture, options.version)
+    if os.path.isdir(options.out):
+        options.out = os.path.join(options.out, 'postern_%s_%s.ipk' % (options.version, options.architecture))
     with open(options.out, 'wb') as out:
         out.write(content)
     print('%s: %d bytes' % (options.out, len(content)))
