@@ -121,7 +121,8 @@ class Trial:
         path = os.path.join(self.root, 'postern.conf')
         with open(path, 'w', encoding='utf-8') as out:
             # Whom this machine does not have, and where it may not write.
-            out.write(configuration.replace('user postern', 'user nobody').replace('/var/lib/postern', self.root))
+            out.write(configuration.replace('user postern', 'user nobody').replace('/var/lib/postern', self.root)
+                      .replace('/var/run/postern', self.root))
         done = subprocess.run([self.postern, 'check', '-c', path, '-o', 'tls state "%s"' % self.root], capture_output=True,
                               text=True, timeout=30, check=False)
         check(done.returncode == 0, 'postern check: %s of %s' % (done.stderr, configuration))
