@@ -21,7 +21,7 @@ AR := ar
 O ?= build/host$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 else
 O ?= build/$(BOARD)
-# what a device is: TRIPLET (Debian's name of its tools), ARCHFLAGS, QEMU_USER, SIZE_MAX, SIZE_MAX_MINIMAL (bytes)
+# what a device is: board/README.md has the names in its target.mk
 TARGET_MK := $(wildcard board/$(BOARD)/target.mk)
 MACHINE := $(wildcard board/$(BOARD)/machine.ini)
 ifeq ($(TARGET_MK)$(MACHINE),)
@@ -198,6 +198,7 @@ include host-tests/Filelists.mk
 endif
 
 OPT := $(if $(CONFIG_POSTERN_OPTIMISE_SIZE),-Os,-O2)
+OPT_CRYPTO := $(if $(CONFIG_POSTERN_CRYPTO_SPEED),-O2,$(OPT) $(COMPACT))
 
 # third-party libraries: one directory for each set of bytes, options and compiler
 CFG := firmware/deps/cfg
@@ -209,7 +210,8 @@ LWIP_SIZES := $(if $(CONFIG_POSTERN_LWIP),-DPOSTERN_LWIP_PCBS=$(CONFIG_POSTERN_L
 	-DPOSTERN_LWIP_SEND_KIB=$(CONFIG_POSTERN_LWIP_SEND_KIB))
 SRC := build/deps/src-$(shell cat firmware/deps/lock firmware/deps/fetch.py | sha256sum | cut -c1-12)
 OUT := build/deps/$(DEPS_NAME)-$(shell { cat firmware/deps/lock firmware/deps/*.mk \
-	`find $(CFG) -type f | LC_ALL=C sort`; $(if $(LIBC),echo $(LIBC),$(DEPS_CC) --version); echo $(OPT) $(ARCHFLAGS) \
+	`find $(CFG) -type f | LC_ALL=C sort`; $(if $(LIBC),echo $(LIBC),$(DEPS_CC) --version); \
+	echo $(OPT) '$(OPT_CRYPTO)' $(ARCHFLAGS) $(COMPACT) \
 	'$(CONFIG_POSTERN_PCRE2_JIT)' '$(CONFIG_POSTERN_PCRE2_UNICODE)' '$(LWIP_SIZES)'; } | sha256sum | cut -c1-12)
 include firmware/deps/flags.mk
 DEPS := $(addprefix $(OUT)/lib,mbedtls.a pcre2.a cares.a lwip.a)
@@ -223,9 +225,9 @@ $(SRC)/versions:
 	$(Q)sh firmware/deps/build.sh '$(SRC)'
 
 $(OUT)/done: $(if $(LIBC),$(LIBC)/done) | $(SRC)/versions
-	+$(Q)sh firmware/deps/build.sh '$(SRC)' '$(OUT)' '$(MAKE)' CC='$(DEPS_CC)' AR='$(AR)' OPT='$(OPT)' CFG='$(CFG)' \
-		ARCHFLAGS='$(ARCHFLAGS)' JIT='$(CONFIG_POSTERN_PCRE2_JIT)' UNICODE='$(CONFIG_POSTERN_PCRE2_UNICODE)' \
-		LWIP_SIZES='$(LWIP_SIZES)'
+	+$(Q)sh firmware/deps/build.sh '$(SRC)' '$(OUT)' '$(MAKE)' CC='$(DEPS_CC)' AR='$(AR)' OPT='$(OPT)' \
+		OPT_CRYPTO='$(OPT_CRYPTO)' CFG='$(CFG)' ARCHFLAGS='$(ARCHFLAGS)' COMPACT='$(COMPACT)' \
+		JIT='$(CONFIG_POSTERN_PCRE2_JIT)' UNICODE='$(CONFIG_POSTERN_PCRE2_UNICODE)' LWIP_SIZES='$(LWIP_SIZES)'
 
 $(DEPS) $(OUT)/libcmocka.a: $(OUT)/done
 
@@ -237,8 +239,8 @@ SAN_FLAGS := $(if $(filter asan,$(subst $(comma), ,$(SAN))),-fsanitize=address) 
 	$(if $(filter tsan,$(subst $(comma), ,$(SAN))),-fsanitize=thread) \
 	$(if $(SAN),-fno-omit-frame-pointer)
 CFLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -g $(if $(SAN),-O1,$(OPT)) -ffunction-sections -fdata-sections \
-	$(HARDENING) $(SAN_FLAGS) $(ARCHFLAGS) -Ifirmware -include $(O)/autoconf.h
-LDFLAGS := -Wl,--gc-sections -Wl,-z,relro,-z,now $(SAN_FLAGS) $(ARCHFLAGS)
+	$(HARDENING) $(SAN_FLAGS) $(ARCHFLAGS) $(COMPACT) -Ifirmware -include $(O)/autoconf.h
+LDFLAGS := -Wl,--gc-sections -Wl,-z,relro,-z,now $(SAN_FLAGS) $(ARCHFLAGS) $(LINKFLAGS)
 
 # A library's headers are in reach of its adapter (NAME_<library>.c) and of the libraries' self test only; as system
 # headers, because they are not written for our warnings.
@@ -318,7 +320,7 @@ ifneq ($(SIZE_MAX_MINIMAL),)
 		SIZE_MAX_MINIMAL= size
 endif
 
-board-unit: tests
+board-unit: $(TEST_PROGRAMS)
 	$(Q)POSTERN_OUT='$(O)' POSTERN_EMULATOR='$(QEMU_USER)' $(PYTHON) host-tests/run.py --only emulated
 
 -include $(patsubst %.o,%.d,$(ALL_OBJS))

@@ -24,7 +24,7 @@ static int read_facts(const struct pst_app_args *args, struct facts *facts)
 		.peer = {.helo = args->helo,
 			.by = PST_SPAN("localhost"),
 			.id = PST_SPAN("explain")},
-		.input = {.charset = &pst_charset_iconv, .local_only = true},
+		.input = {.charset = PST_CHARSET_SYSTEM, .local_only = true},
 	};
 	if (from.len > 1 && from.at[0] == '<' && from.at[from.len - 1] == '>')
 		from = pst_span_sub(from, 1, from.len - 2);

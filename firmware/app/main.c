@@ -35,15 +35,17 @@ static const struct command commands[] = {
 	{"check", "say whether a configuration is good, and if not, why", pst_app_check, FOR_CHECK,
 	 NULL},
 	{"show", "print the effective configuration, defaults included", pst_app_show, FOR_SHOW, NULL},
-	{"ask", "what lists, DNS and SPF say of a client and a sender, and what it would score",
-	 pst_app_ask, FOR_ASK, "ADDRESS"},
 	{"status", "how a running Postern is: servers, lists, counters, the last verdicts",
 	 pst_app_status, FOR_STATUS, NULL},
+#ifdef CONFIG_POSTERN_TOOLS
+	{"ask", "what lists, DNS and SPF say of a client and a sender, and what it would score",
+	 pst_app_ask, FOR_ASK, "ADDRESS"},
 	{"rules", "say what rule files are good for, and which rules hit a message", pst_app_rules,
 	 FOR_RULES, "lint PATH | hits FILE...|-"},
 	{"explain", "the score of stored messages, rule by rule, and the verdict", pst_app_explain,
 	 FOR_EXPLAIN, "FILE..."},
 	{"sink", "an internal server for tests: takes every message", pst_app_sink, FOR_SINK, NULL},
+#endif
 };
 
 struct option {

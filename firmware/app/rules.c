@@ -273,7 +273,7 @@ static int one_message(struct pst_rule_job *job, struct pst_span name, struct ps
 		.header = text,
 		.wall_s = wall_s,
 		.local_only = true,
-		.charset = &pst_charset_iconv,
+		.charset = PST_CHARSET_SYSTEM,
 	};
 	struct pst_rules_run run;
 	int status = pst_rules_run_begin(

@@ -563,7 +563,7 @@ static bool make_proxy(struct run *run)
 		.rng = &run->rng,
 		.log = &run->log,
 		.counters = &run->counters,
-		.charset = &pst_charset_iconv,
+		.charset = PST_CHARSET_SYSTEM,
 		.on_drained = on_drained,
 		.owner = run,
 	};

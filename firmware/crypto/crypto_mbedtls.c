@@ -24,7 +24,7 @@ struct block_head {
 	struct pst_crypto_account *account;
 };
 
-_Static_assert(sizeof(struct block_head) == 16, "crypto_mbedtls.h says 16");
+_Static_assert(sizeof(struct block_head) == PST_CRYPTO_HEAD_BYTES, "crypto_mbedtls.h says so");
 _Static_assert(sizeof(psa_hash_operation_t) <= sizeof(struct pst_crypto_sha256), "too small");
 
 static struct {

@@ -7,7 +7,7 @@
  * inside the library for that session, else the process's, which is no account at all (NULL). A
  * block stays with its account until it is freed, wherever that happens; so what a session still
  * holds is always known, and a session cannot take more than its bound.
- * Memory: 16 bytes in front of each block; all of it comes from the environment's allocator.
+ * Memory: two words in front of each block; all of it comes from the environment's allocator.
  */
 #ifndef PST_CRYPTO_CRYPTO_MBEDTLS_H
 #define PST_CRYPTO_CRYPTO_MBEDTLS_H
@@ -43,9 +43,12 @@ const struct pst_crypto *pst_crypto_mbedtls(void);
 /* The environment's wall clock, in seconds. */
 uint64_t pst_crypto_mbedtls_wall_s(void);
 
+/* A block is this much larger than what was asked for. */
+#define PST_CRYPTO_HEAD_BYTES (2 * sizeof(void *))
+
 struct pst_crypto_account {
 	uint64_t bytes_max;  /* may be changed, below what is used too */
-	uint64_t used_bytes; /* with the 16 bytes of each block */
+	uint64_t used_bytes; /* with the head of each block */
 	uint64_t peak_bytes;
 	uint64_t refused_count; /* requests refused, by the bound or for want of memory */
 	uint32_t block_count;

@@ -3,7 +3,9 @@
 #   SRC     the folder fetch.py unpacked into, with mbedtls/ lwip/ pcre2/ cares/ cmocka/
 #   OUT     where the objects and lib*.a go; a stamp named "done" says that all of them are there
 #   CFG     the folder of our configuration headers
-#   OPT     -Os or -O2; the crypto is -O2 whatever it says (a TLS handshake is three times dearer at -Os)
+#   OPT     -Os or -O2
+#   OPT_CRYPTO    the same for the crypto: -O2 as a rule, because a TLS handshake is three times dearer at -Os
+#   COMPACT what else makes code smaller and slower, for all but the crypto
 #   JIT, UNICODE  y or empty
 #   LWIP_SIZES    the sizes of lwIP's pools, as -D
 
@@ -52,7 +54,7 @@ object = $(OUT)/$(1)/$(notdir $(patsubst %/,%,$(dir $(2))))-$(basename $(notdir 
 
 define compile
 $(call object,$(1),$(2)): $(2) | $(OUT)/$(1)
-	$(Q)$$(CC) $$(CFLAGS) $(if $(filter mbedtls,$(1)),-O2) $$($(1)_FLAGS) -c -o $$@ $$<
+	$(Q)$$(CC) $$(CFLAGS) $(if $(filter mbedtls,$(1)),$(OPT_CRYPTO),$(COMPACT)) $$($(1)_FLAGS) -c -o $$@ $$<
 endef
 
 define library

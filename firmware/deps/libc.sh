@@ -24,13 +24,19 @@ if [ "${CI:-}" = true ] && grep UNPINNED "$src/versions"; then
 	exit 1
 fi
 
+# musl's assembly for MIPS wants each function's address in a register, which only calls to position-independent code have
+musl_flags=
+for flag in $archflags; do
+	case $flag in -mplt | -mno-shared) ;; *) musl_flags="$musl_flags $flag" ;; esac
+done
+
 top=$(pwd)
 echo "deps: building musl for $triplet $archflags into $out"
 rm -rf "$out"
 mkdir -p "$out/build" "$out/kernel"
 (
 	cd "$out/build"
-	CC="$triplet-gcc" AR="$triplet-ar" RANLIB="$triplet-ranlib" CFLAGS="-Os -g1 -ffunction-sections -fdata-sections $archflags" \
+	CC="$triplet-gcc" AR="$triplet-ar" RANLIB="$triplet-ranlib" CFLAGS="-Os -g1 -ffunction-sections -fdata-sections $musl_flags" \
 		"$top/$src/musl/configure" --target="$triplet" --prefix="$top/$out" --syslibdir="$top/$out/lib" \
 		--disable-shared --disable-wrapper >config.log 2>&1 &&
 		make -s -j"$(nproc)" >make.log 2>&1 9>&- && make -s install >>make.log 2>&1

@@ -131,7 +131,7 @@ static void keep(struct pst_dns_cache *cache, const struct pst_dns_query *query,
 		drop_entry(cache, PST_CONTAINER(oldest, struct pst_dns_cache_entry, node));
 		cache->counts.evicted++;
 	}
-	entry = pst_mem_alloc(cache->mem, size);
+	entry = pst_mem_alloc(cache->mem, (size_t)size);
 	if (!entry)
 		return;
 	entry->size = (uint32_t)size;

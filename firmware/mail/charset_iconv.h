@@ -10,4 +10,11 @@
 
 extern const struct pst_charset pst_charset_iconv;
 
+/* what a program of this build passes as its charset */
+#ifdef CONFIG_POSTERN_CHARSETS
+#define PST_CHARSET_SYSTEM (&pst_charset_iconv)
+#else
+#define PST_CHARSET_SYSTEM NULL
+#endif
+
 #endif

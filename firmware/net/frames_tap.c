@@ -58,7 +58,7 @@ int pst_frames_tap_open(struct pst_frames_tap *tap, struct pst_epoll *epoll, con
 	fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return -pst_kernel_error(errno);
-	if (ioctl(fd, TUNSETIFF, &request)) {
+	if (ioctl(fd, (int)TUNSETIFF, &request)) {
 		ret = -pst_kernel_error(errno);
 		close(fd);
 		return ret;

@@ -54,6 +54,9 @@
 #define MBEDTLS_ECP_DP_CURVE25519_ENABLED
 #define MBEDTLS_ECDH_C
 #define MBEDTLS_ECDH_VARIANT_EVEREST_ENABLED
+#ifndef __SIZEOF_INT128__ /* 32-bit machines: Everest's own 128-bit arithmetic */
+#define KRML_VERIFIED_UINT128
+#endif
 #define MBEDTLS_ECDSA_C
 #define MBEDTLS_ECDSA_DETERMINISTIC
 #define MBEDTLS_RSA_C
