@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""What OpenWrt's package is made of: its UCI configuration becomes a good one of ours, for every option; bad values are
-refused with the option named; the package is the same at each build and holds what it should.
+"""What OpenWrt's packages are made of: the UCI configuration becomes a good one of ours, for every option; bad values are
+refused with the option named; the packages are the same at each build and hold what they should (packages.py); OpenWrt's own
+build makes the same (feed.py).
 
     run.py --postern BINARY
 
@@ -15,6 +16,7 @@ import sys
 import tempfile
 
 import apk_reader
+import feed
 import packages
 from packages import Failed, check
 
@@ -167,8 +169,9 @@ def main():
             trial.test('section: ' + line, trial.becomes, "config postern 'main'\n\n%s\n\n%s" % (RELAY, uci), line, True)
         for uci, option in BAD:
             trial.test('bad: ' + uci, trial.refused, "config postern 'main'\n\t%s\n\n%s" % (uci, RELAY), option)
-        for name, function in packages.tests(trial.postern, trial.root):
-            trial.test(name, function)
+        for part in (packages, feed):
+            for name, function in part.tests(trial.postern, trial.root):
+                trial.test(name, function)
     finally:
         shutil.rmtree(trial.root)
     print('%d passed, %d failed' % tuple(trial.count))
