@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What OpenWrt's packages are made of: the UCI configuration becomes a good one of ours, for every option; bad values are
 refused with the option named; the packages are the same at each build and hold what they should (packages.py); OpenWrt's own
-build makes the same (feed.py).
+build makes the same (feed.py); they can be installed, upgraded and removed, and the service runs in a jail (service.py, by root only).
 
     run.py --postern BINARY
 
@@ -18,6 +18,7 @@ import tempfile
 import apk_reader
 import feed
 import packages
+import service
 from packages import Failed, check
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -98,7 +99,7 @@ class Trial:
         self.root = tempfile.mkdtemp(prefix='pst-openwrt-')
         os.makedirs(os.path.join(self.root, 'lib'))
         shutil.copy(os.path.join(HERE, 'stubs', 'functions.sh'), os.path.join(self.root, 'lib', 'functions.sh'))
-        self.count = [0, 0]
+        self.count, self.skipped = [0, 0], 0
 
     def render(self, text):
         """(status, configuration, complaints)."""
@@ -169,12 +170,18 @@ def main():
             trial.test('section: ' + line, trial.becomes, "config postern 'main'\n\n%s\n\n%s" % (RELAY, uci), line, True)
         for uci, option in BAD:
             trial.test('bad: ' + uci, trial.refused, "config postern 'main'\n\t%s\n\n%s" % (uci, RELAY), option)
-        for part in (packages, feed):
+        parts = [packages, feed]
+        if os.geteuid() == 0:
+            parts.append(service)
+        else:
+            trial.skipped = sum(1 for _ in service.tests(trial.postern, os.path.join(trial.root, 'skipped')))
+            print('skipped %d: a root folder and a jail take root' % trial.skipped)
+        for part in parts:
             for name, function in part.tests(trial.postern, trial.root):
                 trial.test(name, function)
     finally:
         shutil.rmtree(trial.root)
-    print('%d passed, %d failed' % tuple(trial.count))
+    print('%d passed, %d failed%s' % (*trial.count, ', %d skipped' % trial.skipped if trial.skipped else ''))
     return 1 if trial.count[1] else 0
 
 
