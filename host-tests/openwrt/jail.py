@@ -119,8 +119,6 @@ def main():
         sets = {name: sum(1 << CAPABILITIES[one] for one in ones) for name, ones in json.load(stream).items()}
     jail = build(root, read, write, [command[0], *libraries])
     assert not os.path.exists(jail + '/etc/secret'), 'it sees too much'
-    with open('/proc/self/mounts', encoding='ascii') as stream:
-        assert jail in stream.read()
     mount('proc', '/proc', 'proc', 0)
     process = subprocess.Popen(command, preexec_fn=lambda: enter(jail, sets), stdout=sys.stderr)
     try:
