@@ -71,7 +71,7 @@ Postern, a spam-filtering SMTP proxy
   make menuconfig       choose options              make olddefconfig, savedefconfig
   make clean            remove what was built       make distclean    and the libraries, downloads, peers
 
-  make BOARD=NAME package    Postern for OpenWrt's opkg, in build/NAME (board/openwrt/README.md)
+  make BOARD=NAME package    packages for OpenWrt, in build/NAME (board/openwrt/README.md)
   make board-test       every board: build, sizes, its tests, mail through a machine (board/README.md)
   BOARD=NAME            all, size, board-unit, qemu, qemu-test for that board: $(BOARDS)
 

@@ -1,42 +1,43 @@
 #!/usr/bin/python3
-"""Writes Postern's package for OpenWrt (opkg, releases up to 24.10), the same bytes for the same content.
+"""Writes Postern's packages for OpenWrt: .ipk for opkg (releases up to 24.10), .apk for apk (25.12 and later), of one tree, and
+the same bytes for the same content.
 
-    package.py --postern BINARY --architecture NAME --out FILE.ipk|FOLDER [--version VERSION]
+    package.py --postern BINARY --architecture NAME --out FOLDER|FILE.ipk|FILE.apk [--version VERSION]
 
-BINARY should be static and stripped (`make BOARD=aarch64_cortex-a53 all`); NAME is what `opkg print-architecture` says.
-An .ipk is a compressed tar of debian-binary, data.tar.gz and control.tar.gz, in this order.
+BINARY should be static and stripped (`make BOARD=aarch64_cortex-a53 all`); NAME is what `opkg print-architecture` or
+`apk --print-arch` says. Another package is a `Package` of its own, handed to `write`.
 """
 import argparse
-import gzip
-import io
+import dataclasses
 import os
 import re
-import tarfile
+
+import apk
+import ipk
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
-FILES = os.path.join(HERE, 'files')
-CONFFILES = ['/etc/config/postern']
 PRIVATE = {'/etc/config/postern': 0o600}
-CONTROL = """\
-Package: postern
-Version: %(version)s
-Depends: libc
-Section: mail
-Architecture: %(architecture)s
-Require-User: postern=465:postern=465
-Installed-Size: %(size)d
-Description: A spam-filtering SMTP proxy in front of an internal mail server
-"""
-SCRIPTS = {
-    'postinst': '#!/bin/sh\n[ "${IPKG_NO_SCRIPT}" = "1" ] && exit 0\n. ${IPKG_INSTROOT}/lib/functions.sh\ndefault_postinst $0 $@\n',
-    'prerm': '#!/bin/sh\n. ${IPKG_INSTROOT}/lib/functions.sh\ndefault_prerm $0 $@\n',
-}
 
 
-def version_of_program():
-    with open(os.path.join(TOP, 'firmware', 'app', 'app.h'), encoding='ascii') as stream:
-        return re.search(r'PST_VERSION "([^"]+)"', stream.read()).group(1) + '-r1'
+@dataclasses.dataclass
+class Package:
+    """What both kinds of package are made of."""
+    name: str
+    version: str                        # as apk orders them, with -rNUMBER
+    description: str                    # one line
+    files: dict                         # {path: (mode, bytes)}, all root's
+    architecture: str = 'all'           # or one of OpenWrt's; `all` is apk's noarch
+    depends: tuple = ()                 # names of packages
+    conffiles: tuple = ()               # which of the files are the owner's once he has changed them
+    users: tuple = ()                   # NAME=UID:GROUP=GID to be made at installation
+    postinst: str = ''                  # lines of shell after OpenWrt's own part of the installation, with $PKG_UPGRADE
+    prerm: str = ''                     # ... and of the removal
+    section: str = 'mail'
+    origin: str = 'postern'             # the source that it is built from
+    license: str = ''
+    maintainer: str = ''
+    url: str = ''
 
 
 def read(path):
@@ -44,70 +45,52 @@ def read(path):
         return stream.read()
 
 
-def tree(postern):
-    """{path: (mode, bytes)} of what is installed."""
-    entries = {'/usr/sbin/postern': (0o755, read(postern))}
-    for folder, _, names in os.walk(FILES):
+def folder(path, private=None):
+    """{path: (mode, bytes)} of the files below a folder, executable as they are there."""
+    found = {}
+    for above, _, names in os.walk(path):
         for name in names:
-            path = os.path.join(folder, name)
-            target = '/' + os.path.relpath(path, FILES)
-            mode = 0o755 if os.access(path, os.X_OK) else PRIVATE.get(target, 0o644)
-            entries[target] = (mode, read(path))
-    rules = os.path.join(TOP, 'rules')
-    for name in os.listdir(rules):
-        if name.endswith('.cf'):
-            entries['/usr/share/postern/rules/' + name] = (0o644, read(os.path.join(rules, name)))
-    return entries
+            file = os.path.join(above, name)
+            target = '/' + os.path.relpath(file, path)
+            found[target] = (0o755 if os.access(file, os.X_OK) else (private or {}).get(target, 0o644), read(file))
+    return found
 
 
-def archive(entries, folders=True):
-    """A tar of ./PATH, in order, with nobody's and no time's marks."""
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode='w', format=tarfile.GNU_FORMAT) as tar:
-        made = set()
-        for path, (mode, content) in entries:
-            parts = path.strip('/').split('/')
-            for depth in range(0 if folders else len(parts), len(parts)):
-                name = './' + ''.join(part + '/' for part in parts[:depth])
-                if name not in made:
-                    made.add(name)
-                    info = tarfile.TarInfo(name)
-                    info.type, info.mode = tarfile.DIRTYPE, 0o755
-                    tar.addfile(info)
-            info = tarfile.TarInfo('./' + path.strip('/'))
-            info.mode, info.size = mode, len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return raw.getvalue()
+def program_version():
+    with open(os.path.join(TOP, 'firmware', 'app', 'app.h'), encoding='ascii') as stream:
+        return re.search(r'PST_VERSION "([^"]+)"', stream.read()).group(1) + '-r1'
 
 
-def pack(raw):
-    return gzip.compress(raw, 9, mtime=0)
+def postern(binary, architecture, version):
+    files = folder(os.path.join(HERE, 'files'), PRIVATE)
+    files['/usr/sbin/postern'] = (0o755, read(binary))
+    for path, entry in folder(os.path.join(TOP, 'rules')).items():
+        if path.endswith('.cf'):
+            files['/usr/share/postern/rules' + path] = (0o644, entry[1])
+    return Package(name='postern', version=version, architecture=architecture, files=files, depends=('libc',),
+                   license='MIT', description='A spam-filtering SMTP proxy in front of an internal mail server',
+                   conffiles=('/etc/config/postern',), users=('postern=465:postern=465',))
 
 
-def ipk(postern, architecture, version):
-    data = archive(sorted(tree(postern).items()))
-    control = {
-        'control': (0o644, (CONTROL % {'version': version, 'architecture': architecture, 'size': len(data)}).encode()),
-        'conffiles': (0o644, ''.join(path + '\n' for path in CONFFILES).encode()),
-    }
-    control.update({name: (0o755, text.encode()) for name, text in SCRIPTS.items()})
-    return pack(archive([('debian-binary', (0o644, b'2.0\n')), ('data.tar.gz', (0o644, pack(data))),
-                         ('control.tar.gz', (0o644, pack(archive(sorted(control.items()), False))))], False))
+def write(package, out):
+    """Both kinds into a folder, or the one that the file's name says."""
+    names = ['%s_%s_%s.ipk' % (package.name, package.version, package.architecture),
+             '%s-%s.apk' % (package.name, package.version)]
+    for path in [os.path.join(out, name) for name in names] if os.path.isdir(out) else [out]:
+        content = (apk.apk if path.endswith('.apk') else ipk.ipk)(package)
+        with open(path, 'wb') as stream:
+            stream.write(content)
+        print('%s: %d bytes' % (path, len(content)))
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Postern's package for OpenWrt")
+    parser = argparse.ArgumentParser(description="Postern's packages for OpenWrt")
     parser.add_argument('--postern', required=True)
     parser.add_argument('--architecture', required=True)
     parser.add_argument('--out', required=True)
-    parser.add_argument('--version', default=version_of_program())
+    parser.add_argument('--version', default=program_version())
     options = parser.parse_args()
-    content = ipk(options.postern, options.architecture, options.version)
-    if os.path.isdir(options.out):
-        options.out = os.path.join(options.out, 'postern_%s_%s.ipk' % (options.version, options.architecture))
-    with open(options.out, 'wb') as out:
-        out.write(content)
-    print('%s: %d bytes' % (options.out, len(content)))
+    write(postern(options.postern, options.architecture, options.version), options.out)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
-"""What OpenWrt's package is made of: its UCI configuration becomes a good one of ours, for every option; bad values are
-refused with the option named; the package is the same at each build and holds what it should.
+"""What OpenWrt's packages are made of: the UCI configuration becomes a good one of ours, for every option; bad values are
+refused with the option named; the packages are the same at each build and hold what they should (packages.py); OpenWrt's own
+build makes the same (feed.py); they can be installed, upgraded and removed, and the service runs in a jail (service.py, by root only).
 
     run.py --postern BINARY
 
@@ -8,14 +9,17 @@ The scripts run under busybox's ash, with a stand-in of ours for /lib/functions.
 `N passed, N failed`.
 """
 import argparse
-import gzip
-import io
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
+
+import apk_reader
+import feed
+import packages
+import service
+from packages import Failed, check
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -89,22 +93,13 @@ BAD = [
 ]
 
 
-class Failed(Exception):
-    pass
-
-
-def check(truth, text):
-    if not truth:
-        raise Failed(text)
-
-
 class Trial:
     def __init__(self, postern):
         self.postern = os.path.abspath(postern)
         self.root = tempfile.mkdtemp(prefix='pst-openwrt-')
         os.makedirs(os.path.join(self.root, 'lib'))
         shutil.copy(os.path.join(HERE, 'stubs', 'functions.sh'), os.path.join(self.root, 'lib', 'functions.sh'))
-        self.count = [0, 0]
+        self.count, self.skipped = [0, 0], 0
 
     def render(self, text):
         """(status, configuration, complaints)."""
@@ -131,9 +126,10 @@ class Trial:
         try:
             function(*arguments)
             self.count[0] += 1
-        except (Failed, OSError, subprocess.SubprocessError, ValueError) as reason:
+        except (Failed, apk_reader.Refused, OSError, subprocess.SubprocessError, ValueError, KeyError,
+                AttributeError) as reason:
             self.count[1] += 1
-            print('FAIL %s\n  %s' % (name, reason))
+            print('FAIL %s\n  %s: %s' % (name, type(reason).__name__, reason))
 
     def becomes(self, text, line, checked):
         status, out, err = self.render(text)
@@ -159,31 +155,6 @@ class Trial:
         missing = [name for name in names if " %s '" % name not in tested]
         check(not missing, 'not tested: %s' % missing)
 
-    def package(self):
-        """Twice the same; the archive holds the tree, with its modes."""
-        outs = []
-        for number in range(2):
-            out = os.path.join(self.root, '%d.ipk' % number)
-            subprocess.run([sys.executable, os.path.join(PACKAGE, 'package.py'), '--postern', self.postern, '--architecture',
-                            'aarch64_cortex-a53', '--out', out], check=True, timeout=60)
-            with open(out, 'rb') as stream:
-                outs.append(stream.read())
-        check(outs[0] == outs[1], 'two builds differ')
-        with tarfile.open(fileobj=io.BytesIO(gzip.decompress(outs[0]))) as outer:
-            check(outer.getnames() == ['./debian-binary', './data.tar.gz', './control.tar.gz'], str(outer.getnames()))
-            check(outer.extractfile('./debian-binary').read() == b'2.0\n', 'debian-binary')
-            data = tarfile.open(fileobj=io.BytesIO(gzip.decompress(outer.extractfile('./data.tar.gz').read())))
-            control = tarfile.open(fileobj=io.BytesIO(gzip.decompress(outer.extractfile('./control.tar.gz').read())))
-        modes = {member.name: member.mode for member in data}
-        for name, mode in (('./usr/sbin/postern', 0o755), ('./etc/init.d/postern', 0o755), ('./etc/config/postern', 0o600),
-                           ('./usr/libexec/postern-config', 0o755), ('./usr/share/postern/rules/10_form.cf', 0o644)):
-            check(modes.get(name) == mode, '%s: %s' % (name, modes.get(name)))
-        check(all(member.uid == 0 and member.mtime == 0 for member in data), 'owners and times')
-        check(data.extractfile('./usr/sbin/postern').read() == open(self.postern, 'rb').read(), 'the program')
-        said = control.extractfile('./control').read().decode()
-        check('Architecture: aarch64_cortex-a53' in said and 'Package: postern' in said, said)
-        check(control.extractfile('./conffiles').read() == b'/etc/config/postern\n', 'conffiles')
-
 
 def main():
     parser = argparse.ArgumentParser(description="OpenWrt's package")
@@ -199,10 +170,18 @@ def main():
             trial.test('section: ' + line, trial.becomes, "config postern 'main'\n\n%s\n\n%s" % (RELAY, uci), line, True)
         for uci, option in BAD:
             trial.test('bad: ' + uci, trial.refused, "config postern 'main'\n\t%s\n\n%s" % (uci, RELAY), option)
-        trial.test('package', trial.package)
+        parts = [packages, feed]
+        if os.geteuid() == 0:
+            parts.append(service)
+        else:
+            trial.skipped = sum(1 for _ in service.tests(trial.postern, os.path.join(trial.root, 'skipped')))
+            print('skipped %d: a root folder and a jail take root' % trial.skipped)
+        for part in parts:
+            for name, function in part.tests(trial.postern, trial.root):
+                trial.test(name, function)
     finally:
         shutil.rmtree(trial.root)
-    print('%d passed, %d failed' % tuple(trial.count))
+    print('%d passed, %d failed%s' % (*trial.count, ', %d skipped' % trial.skipped if trial.skipped else ''))
     return 1 if trial.count[1] else 0
 
 
