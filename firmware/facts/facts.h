@@ -50,6 +50,14 @@ enum pst_fact_name {
 	PST_FACT_NAME_COUNT
 };
 
+/* Families of operating systems. */
+enum pst_system {
+#define PST_SYSTEM(name, points, describe) PST_SYSTEM_##name,
+#include "facts/systems.def"
+#undef PST_SYSTEM
+	PST_SYSTEM_COUNT
+};
+
 struct pst_facts {
 	struct pst_addr client;
 	struct pst_addr service;  /* ours, that it connected to */

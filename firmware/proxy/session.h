@@ -58,6 +58,7 @@ struct pst_session {
 	uint32_t error_count;
 	uint32_t refused_txn;   /* the last one refused for what client or sender are, by its number */
 	uint32_t refused_count; /* how many were */
+	struct pst_net_syn syn; /* how the connection began; ttl 0: not known, or not looked at */
 	uint8_t phase;
 	uint8_t wait;
 	bool trusted;
