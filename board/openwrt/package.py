@@ -55,7 +55,7 @@ def tree(postern):
             entries[target] = (mode, read(path))
     rules = os.path.join(TOP, 'rules')
     for name in os.listdir(rules):
-        if name.endswith('.cf'):
+        if name.endswith(('.cf', '.sig')):
             entries['/usr/share/postern/rules/' + name] = (0o644, read(os.path.join(rules, name)))
     return entries
 

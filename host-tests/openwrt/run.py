@@ -64,6 +64,7 @@ MAIN = [
 # Not checked by the program: their files are elsewhere.
 FILED = [
     ("option rules '1'", 'rules /usr/share/postern/rules'),
+    ("option os '1'", 'os signatures /usr/share/postern/rules/os.sig'),
     ("list rules_more '/etc/postern/rules'", 'rules /etc/postern/rules'),
     ("option cert '/etc/acme/mx.cer'\n\toption certkey '/etc/acme/mx.key'", 'tls cert /etc/acme/mx.cer key /etc/acme/mx.key'),
     ("option cert '/etc/acme/mx.pem'", 'tls cert /etc/acme/mx.pem'),
@@ -84,6 +85,7 @@ SECTIONS = [
 BAD = [
     ("option sessions 'many'", 'sessions'), ("option message '5X'", 'message'), ("option early_talk 'soon'", 'early_talk'),
     ("option mode 'maybe'", 'mode'), ("option tag_score 'high'", 'tag_score'), ("option rules 'perhaps'", 'rules'),
+    ("option os 'linux'", 'os'),
     ("option hostname 'a b'", 'hostname'), ("list listen '0.0.0.0:25 tls'", 'listen'),
     ("option subject 'a\"b'", 'subject'), ("list deny_client '1.2.3.4 #'", 'deny_client'),
 ]
@@ -176,7 +178,8 @@ class Trial:
             control = tarfile.open(fileobj=io.BytesIO(gzip.decompress(outer.extractfile('./control.tar.gz').read())))
         modes = {member.name: member.mode for member in data}
         for name, mode in (('./usr/sbin/postern', 0o755), ('./etc/init.d/postern', 0o755), ('./etc/config/postern', 0o600),
-                           ('./usr/libexec/postern-config', 0o755), ('./usr/share/postern/rules/10_form.cf', 0o644)):
+                           ('./usr/libexec/postern-config', 0o755), ('./usr/share/postern/rules/10_form.cf', 0o644),
+                           ('./usr/share/postern/rules/os.sig', 0o644)):
             check(modes.get(name) == mode, '%s: %s' % (name, modes.get(name)))
         check(all(member.uid == 0 and member.mtime == 0 for member in data), 'owners and times')
         check(data.extractfile('./usr/sbin/postern').read() == open(self.postern, 'rb').read(), 'the program')
