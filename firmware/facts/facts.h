@@ -73,6 +73,7 @@ struct pst_facts {
 	uint64_t bare_newline_count; /* in the data so far */
 	struct pst_span evidence[PST_FACT_NAME_COUNT]; /* of what the client did; may be empty */
 	struct pst_hits hits;
+	struct pst_span os;       /* the finding about the client's system, and its evidence; empty: not known */
 	struct pst_span rdns;     /* the client's name; empty without one */
 	bool rdns_known;          /* asked for, and answered */
 	bool rdns_confirmed;

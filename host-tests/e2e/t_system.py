@@ -126,6 +126,18 @@ def a_bad_file_changes_nothing(t):
     check('Mine, 0 hops: ' in record['evidence'], 'evidence: %s', record['evidence'])
 
 
+@test()
+def rules_see_it(t):
+    path = os.path.join(t.directory('rules'), 'own.cf')
+    with open(path, 'w', encoding='ascii') as stream:
+        stream.write('header MY_LINUX X-Spam-Client-OS =~ /^OS_LINUX Linux.* 0 hops: 64 /\nscore MY_LINUX 2.5\n'
+                     'header MY_WINDOWS X-Spam-Client-OS =~ /^OS_WINDOWS/\n')
+    proxy = t.postern(t.server(), lines=[OS, 'rules ' + path] + STRANGERS)
+    send(proxy.address)
+    record, = proxy.wait_log()
+    check('MY_LINUX:2.5' in record['hits'] and 'MY_WINDOWS' not in record['hits'], 'hits: %s', record['hits'])
+
+
 @test(own=True, root=True)
 def our_own_stack_is_a_device(t):
     """A Postern on the system's TCP/IP behind one that reaches it by lwIP."""
