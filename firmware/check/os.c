@@ -77,6 +77,15 @@ const char *pst_os_name(enum pst_system system)
 	return names[system];
 }
 
+/* One of a list, with a comma in front of all but the first. */
+static int put_item(struct pst_buf *out, const char **comma, const char *name)
+{
+	int ret = pst_buf_put_text(out, *comma);
+
+	*comma = ",";
+	return ret ? ret : pst_buf_put_text(out, name);
+}
+
 static int put_layout(struct pst_buf *out, uint64_t layout)
 {
 	const char *comma = "";
@@ -84,35 +93,36 @@ static int put_layout(struct pst_buf *out, uint64_t layout)
 
 	if (layout == 0)
 		return pst_buf_put_text(out, "-");
-	for (; layout > 0 && ret == 0; layout >>= 4, comma = ",")
-		ret = pst_buf_printf(out, "%s%s", comma, pst_os_option_names[layout & 15]);
+	for (; layout > 0 && ret == 0; layout >>= 4)
+		ret = put_item(out, &comma, pst_os_option_names[layout & 15]);
 	return ret;
 }
 
 static int put_quirks(struct pst_buf *out, uint32_t quirks)
 {
-	const char *before = " ";
+	const char *comma = " ";
 	int ret = 0;
 
-	for (uint32_t i = 0; i < PST_OS_QUIRK_COUNT && ret == 0; i++) {
-		if (!(quirks & 1U << i))
-			continue;
-		ret = pst_buf_printf(out, "%s%s", before, pst_os_quirk_names[i]);
-		before = ",";
-	}
+	for (uint32_t i = 0; i < PST_OS_QUIRK_COUNT && ret == 0; i++)
+		if (quirks & 1U << i)
+			ret = put_item(out, &comma, pst_os_quirk_names[i]);
 	return ret;
 }
 
-/* A number, or "-" for none. */
+/* A number, or "-" for none, and a blank. */
 static int put_number(struct pst_buf *out, uint32_t number, uint32_t none)
 {
-	return number == none ? pst_buf_put_text(out, "- ") : pst_buf_printf(out, "%u ", number);
+	int ret = number == none ? pst_buf_put_byte(out, '-') : pst_buf_put_u64(out, number);
+
+	return ret ? ret : pst_buf_put_byte(out, ' ');
 }
 
 int pst_os_syn_put(struct pst_buf *out, const struct pst_net_syn *syn)
 {
-	int ret = pst_buf_printf(out, "%u %u ", first_ttl(syn), syn->window);
+	int ret = put_number(out, first_ttl(syn), UINT32_MAX);
 
+	if (ret == 0)
+		ret = put_number(out, syn->window, UINT32_MAX);
 	if (ret == 0)
 		ret = put_number(out, syn->scale, PST_SYN_NO_SCALE);
 	if (ret == 0)
@@ -132,6 +142,8 @@ int pst_os_evidence_put(struct pst_buf *out, const struct pst_os_guess *guess,
 		ret = pst_buf_put_text(out, ", ");
 	}
 	if (ret == 0)
-		ret = pst_buf_printf(out, "%u hop%s: ", guess->hops, guess->hops == 1 ? "" : "s");
+		ret = pst_buf_put_u64(out, guess->hops);
+	if (ret == 0)
+		ret = pst_buf_put_text(out, guess->hops == 1 ? " hop: " : " hops: ");
 	return ret ? ret : pst_os_syn_put(out, syn);
 }
