@@ -154,3 +154,27 @@ def our_own_stack_is_a_device(t):
     record, = inner.wait_log()
     equal(found(record), [('OS_EMBEDDED', '0')], 'findings: %s' % record)
     check('lwIP' in record['evidence'] and ' 0 hops: 255 ' in record['evidence'], 'evidence: %s', record['evidence'])
+
+
+COOKIES = '/proc/sys/net/ipv4/tcp_syncookies'
+
+
+def set_cookies(text):
+    with open(COOKIES, 'w', encoding='ascii') as stream:
+        stream.write(text)
+
+
+@test(own=True, root=True, alone=True)
+def a_cookie_has_forgotten_it(t):
+    """The system's sockets again, with a kernel that answers each SYN by a cookie."""
+    with open(COOKIES, encoding='ascii') as stream:
+        t.cleanup.callback(set_cookies, stream.read())
+    set_cookies('2')
+    port = t.port('127.0.0.1')
+    proxy = t.postern(t.server(), listen=str(port), lines=[OS] + STRANGERS)
+    send((port.host, port.number))
+    record, = proxy.wait_log()
+    equal((found(record), record['outcome']), ([], 'delivered'), 'record: %s' % record)
+    set_cookies('1')
+    send((port.host, port.number))
+    equal(found(proxy.wait_log(count=2)[1]), [('OS_LINUX', '0')], 'findings without cookies')
