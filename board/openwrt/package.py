@@ -65,7 +65,7 @@ def postern(binary, architecture, version):
     files = folder(os.path.join(HERE, 'files'), PRIVATE)
     files['/usr/sbin/postern'] = (0o755, read(binary))
     for path, entry in folder(os.path.join(TOP, 'rules')).items():
-        if path.endswith('.cf'):
+        if path.endswith(('.cf', '.sig')):
             files['/usr/share/postern/rules' + path] = (0o644, entry[1])
     return Package(name='postern', version=version, architecture=architecture, files=files, depends=('libc',),
                    license='MIT', description='A spam-filtering SMTP proxy in front of an internal mail server',

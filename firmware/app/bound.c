@@ -25,6 +25,10 @@
  * item, and the rounding of its memory accounts. Measured 4.6 KiB on Linux 6; rounded up. */
 #define SOCKET_BYTES 8192
 
+/* And for how a client began, until that is read: 60 bytes of IP and 60 of TCP at most, in a block of
+ * 128. It is counted where it is kept. */
+#define SYN_BYTES 128
+
 /* Someone who has not been accepted yet: a half-open or a whole connection without data. */
 #define BACKLOG_BYTES 4096
 
@@ -74,6 +78,7 @@ struct pst_bound pst_bound_of(const struct pst_config *config)
 		.socket_bytes =
 			sockets_of(PST_BOUND_CLIENT_RECEIVE, PST_BOUND_CLIENT_SEND,
 				   conf->session_count_max) +
+			(conf->os.signature_count > 0 ? (uint64_t)conf->session_count_max * SYN_BYTES : 0) +
 			sockets_of(PST_BOUND_RELAY_RECEIVE, PST_BOUND_RELAY_SEND, relay_count) +
 			sockets_of(PST_BOUND_DNS_RECEIVE, PST_BOUND_DNS_SEND,
 				   pst_app_dns_descriptors_max(&conf->dns)) +

@@ -42,6 +42,7 @@ struct pst_config_item {
 		struct pst_span domain;
 		struct pst_addr addr;
 		const struct pst_dnsbl_zone *zone;
+		const struct pst_os_signature *signature;
 	} is;
 };
 
@@ -51,7 +52,7 @@ struct pst_config_items {
 };
 
 #define PST_CONFIG_DIRECTIVES_MAX 48
-#define PST_CONFIG_OPTIONS_MAX 16
+#define PST_CONFIG_OPTIONS_MAX 32
 
 struct pst_config_build {
 	const struct pst_config_env *env;
@@ -101,6 +102,8 @@ struct pst_config_item *pst_config_item_add(struct pst_config_build *build,
 					    struct pst_config_items *items,
 					    const struct pst_config_place *place);
 
+/* Take the next line off a text. */
+struct pst_span pst_config_line(struct pst_span *rest);
 /* Split a line into build->words.
  *  ret true: there are words, and they are well formed */
 bool pst_config_lex(struct pst_config_build *build, const struct pst_config_file *file,
@@ -110,5 +113,10 @@ bool pst_config_lex(struct pst_config_build *build, const struct pst_config_file
  *  in  place: the include line, NULL for the main file */
 void pst_config_read(struct pst_config_build *build, struct pst_span path,
 		     const struct pst_config_place *place);
+/* The text of a file that has another language, kept like the others.
+ *  in  path: a NUL stands behind it; place: what names it
+ *  ret NULL after a complaint */
+const struct pst_config_file *pst_config_open(struct pst_config_build *build, struct pst_span path,
+					      const struct pst_config_place *place);
 
 #endif

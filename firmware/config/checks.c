@@ -295,6 +295,71 @@ void pst_config_read_spf(struct pst_config_build *build, const struct pst_config
 		pst_config_read_options(build, directive);
 }
 
+/* --- os ------------------------------------------------------------------------------------- */
+
+void pst_config_read_os(struct pst_config_build *build, const struct pst_config_directive *directive)
+{
+	if (build->word_count != 2 || !is(&build->words[1], "off"))
+		pst_config_read_options(build, directive);
+	else if (pst_config_give(build, directive, 0, &build->words[0].place))
+		build->config->os_path = PST_SPAN_NONE;
+}
+
+/* The signature of the line in build->words. */
+static void add_signature(struct pst_config_build *build, struct pst_config_items *items)
+{
+	struct pst_config_place place = build->words[build->word_count - 1].place;
+	struct pst_os_signature *signature = pst_config_get(build, &build->scratch, sizeof(*signature));
+	struct pst_span words[PST_OS_WORDS_MAX];
+	struct pst_config_item *item;
+	struct pst_os_fault fault;
+
+	for (uint32_t i = 0; i < PST_MIN(build->word_count, PST_OS_WORDS_MAX); i++)
+		words[i] = build->words[i].text;
+	if (!signature)
+		return;
+	if (pst_os_signature_parse(words, build->word_count, signature, &fault)) {
+		if (fault.word < build->word_count)
+			place = build->words[fault.word].place;
+		else
+			place.column += place.width;
+		pst_config_error(build, &place, "%s", fault.text);
+		return;
+	}
+	signature->label = pst_config_copy(build, &build->config->arena, signature->label);
+	item = pst_config_item_add(build, items, &place);
+	if (item)
+		item->is.signature = signature;
+}
+
+static void read_signatures(struct pst_config_build *build, const struct pst_config_place *place)
+{
+	struct pst_os_conf *os = &build->config->proxy.os;
+	const struct pst_config_file *file = pst_config_open(build, build->config->os_path, place);
+	uint32_t errors_before = build->error_count;
+	struct pst_config_items items = {NULL, NULL, 0};
+	struct pst_span rest = file ? file->text : PST_SPAN_NONE;
+	struct pst_os_signature *signatures;
+
+	for (uint32_t number = 1; rest.len && !build->nomem; number++) {
+		struct pst_span line = pst_config_line(&rest);
+
+		if (pst_config_lex(build, file, number, line))
+			add_signature(build, &items);
+	}
+	if (!file || build->nomem || build->error_count > errors_before)
+		return;
+	if (items.count == 0 || items.count > PST_OS_SIGNATURES_MAX) {
+		pst_config_error(build, place, items.count ? "%.*s: more than %d signatures" : "%.*s: no signatures",
+				 PST_CONFIG_TEXT(file->name), PST_OS_SIGNATURES_MAX);
+		return;
+	}
+	signatures = pst_config_get(build, &build->config->arena, items.count * sizeof(*signatures));
+	for (const struct pst_config_item *item = items.first; signatures && item; item = item->next)
+		signatures[os->signature_count++] = *item->is.signature;
+	os->signatures = signatures;
+}
+
 /* --- dry-run -------------------------------------------------------------------------------- */
 
 void pst_config_read_dry_run(struct pst_config_build *build,
@@ -317,6 +382,9 @@ static const char *const findings[] = {
 #define PST_FACT(name, fact, points, describe) #name,
 #include "facts/facts.def"
 #undef PST_FACT
+#define PST_SYSTEM(name, points, describe) "OS_" #name,
+#include "facts/systems.def"
+#undef PST_SYSTEM
 #define PST_FINDING(name) #name,
 #include "facts/findings.def"
 #undef PST_FINDING
@@ -453,6 +521,8 @@ void pst_config_finish_checks(struct pst_config_build *build)
 		for (uint32_t k = 0; k < conf->policy.dry_name_count; k++)
 			zones[i].dry |= pst_policy_names(conf->policy.dry_names[k], zones[i].name);
 	check_store(build);
+	if (build->config->os_path.len)
+		read_signatures(build, pst_config_table_given(build, "os", "signatures"));
 	pst_zones_init(conf->zones, &conf->dnsbl);
 	check_quarantine(build);
 	if (conf->dns.off && count > 0)

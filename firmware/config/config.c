@@ -51,12 +51,10 @@ static void read_lines(struct pst_config_build *build, const struct pst_config_f
 	struct pst_span rest = file->text;
 
 	for (uint32_t number = 1; rest.len && !build->nomem; number++) {
-		int64_t end = pst_span_find(rest, '\n');
-		uint32_t len = end < 0 ? rest.len : (uint32_t)end;
+		struct pst_span line = pst_config_line(&rest);
 
-		if (pst_config_lex(build, file, number, pst_span_sub(rest, 0, len)))
+		if (pst_config_lex(build, file, number, line))
 			pst_config_table_read(build);
-		rest = pst_span_sub(rest, len + 1, rest.len);
 	}
 }
 
@@ -82,17 +80,14 @@ static bool may_include(struct pst_config_build *build, struct pst_span path,
 	return true;
 }
 
-void pst_config_read(struct pst_config_build *build, struct pst_span path,
-		     const struct pst_config_place *place)
+const struct pst_config_file *pst_config_open(struct pst_config_build *build, struct pst_span path,
+					      const struct pst_config_place *place)
 {
-	struct pst_config_file *file;
+	struct pst_config_file *file = file_add(build, path, place);
 	int status;
 
-	if (!may_include(build, path, place))
-		return;
-	file = file_add(build, path, place);
 	if (!file)
-		return;
+		return NULL;
 	file->parent = place ? place->file : NULL;
 	status = build->env->reader->read(build->env->reader, file->name, &file->text);
 	if (status == -PST_E_NOMEM) {
@@ -108,8 +103,21 @@ void pst_config_read(struct pst_config_build *build, struct pst_span path,
 				 pst_strerror(status));
 	} else {
 		file->owned = true;
-		read_lines(build, file);
+		return file;
 	}
+	return NULL;
+}
+
+void pst_config_read(struct pst_config_build *build, struct pst_span path,
+		     const struct pst_config_place *place)
+{
+	const struct pst_config_file *file;
+
+	if (!may_include(build, path, place))
+		return;
+	file = pst_config_open(build, path, place);
+	if (file)
+		read_lines(build, file);
 }
 
 static void read_command_lines(struct pst_config_build *build, const struct pst_span *lines,

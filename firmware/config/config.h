@@ -134,6 +134,7 @@ struct pst_config {
 	struct pst_span log_path; /* of a file or socket, with a NUL behind it; empty for stderr */
 	struct pst_config_tls tls;
 	struct pst_config_rules rules;
+	struct pst_span os_path; /* of the file with proxy.os, a NUL behind it; empty: none */
 	/* In the order given; the `via` of an address is the place in it, counted from 1. */
 	struct pst_interface_conf interfaces[PST_INTERFACES_MAX];
 	uint32_t interface_count;

@@ -88,6 +88,15 @@ static bool bare(struct pst_config_build *build, struct pst_config_word *word,
 	return true;
 }
 
+struct pst_span pst_config_line(struct pst_span *rest)
+{
+	int64_t end = pst_span_find(*rest, '\n');
+	struct pst_span line = pst_span_sub(*rest, 0, end < 0 ? rest->len : (uint32_t)end);
+
+	*rest = pst_span_sub(*rest, line.len + 1, rest->len);
+	return line;
+}
+
 bool pst_config_lex(struct pst_config_build *build, const struct pst_config_file *file,
 		    uint32_t number, struct pst_span source)
 {

@@ -469,6 +469,18 @@ void pst_config_show_spf(struct pst_config_printer *printer,
 	line_end(printer);
 }
 
+void pst_config_show_os(struct pst_config_printer *printer,
+			const struct pst_config_directive *directive)
+{
+	struct pst_span path = printer->config->os_path;
+
+	show_name(printer, directive);
+	if (path.len)
+		show_word(printer, PST_SPAN("signatures"));
+	show_word(printer, path.len ? path : PST_SPAN("off"));
+	line_end(printer);
+}
+
 void pst_config_show_dry_run(struct pst_config_printer *printer,
 			     const struct pst_config_directive *directive)
 {

@@ -155,7 +155,14 @@ static const struct pst_config_option score_options[] = {
 	SCORE_OF(#name, IN_CONFIG(proxy.policy.fact_scores[PST_FACT_NAME_##name]), points),
 #include "facts/facts.def"
 #undef PST_FACT
+#define PST_SYSTEM(name, points, describe) \
+	SCORE_OF("OS_" #name, IN_CONFIG(proxy.policy.system_scores[PST_SYSTEM_##name]), points),
+#include "facts/systems.def"
+#undef PST_SYSTEM
 };
+
+static const struct pst_config_option os_option =
+	TEXT_OF("signatures", PST_CONFIG_PATH, IN_CONFIG(os_path));
 
 static const struct pst_config_option message_option =
 	SIZE_OF(NULL, IN_CONFIG(proxy.policy.message_bytes_max), KIB(1), MIB(4096), MIB(50));
@@ -292,6 +299,7 @@ const struct pst_config_directive pst_config_table[] = {
 	 PST_COUNT(greylist_options), false},
 	{"rate", "[client NUMBER] [sender NUMBER] [per TIME]", pst_config_read_options,
 	 pst_config_show_options, rate_options, PST_COUNT(rate_options), false},
+	{"os", "off | signatures FILE", pst_config_read_os, pst_config_show_os, &os_option, 1, false},
 	{"dry-run", "NAME ...", pst_config_read_dry_run, pst_config_show_dry_run, NULL, 0, false},
 	{"store", "[file PATH] [size SIZE] [every TIME] [trouble empty|refuse]",
 	 pst_config_read_options, pst_config_show_options, store_options,
@@ -318,6 +326,7 @@ const uint32_t pst_config_table_count = PST_COUNT(pst_config_table);
 _Static_assert(PST_COUNT(pst_config_table) <= PST_CONFIG_DIRECTIVES_MAX, "given[] is too small");
 _Static_assert(PST_COUNT(timeout_options) <= PST_CONFIG_OPTIONS_MAX, "given[] is too small");
 _Static_assert(PST_COUNT(limit_options) <= PST_CONFIG_OPTIONS_MAX, "given[] is too small");
+_Static_assert(PST_COUNT(score_options) <= PST_CONFIG_OPTIONS_MAX, "given[] is too small");
 
 void pst_config_table_preset(struct pst_config *config)
 {

@@ -125,6 +125,9 @@ void pst_config_show_spf(struct pst_config_printer *printer,
 			 const struct pst_config_directive *directive);
 void pst_config_read_dry_run(struct pst_config_build *build,
 			     const struct pst_config_directive *directive);
+void pst_config_read_os(struct pst_config_build *build, const struct pst_config_directive *directive);
+void pst_config_show_os(struct pst_config_printer *printer,
+			const struct pst_config_directive *directive);
 void pst_config_show_dry_run(struct pst_config_printer *printer,
 			     const struct pst_config_directive *directive);
 /* After everything was read: the lists, at their final number. */

@@ -50,6 +50,14 @@ enum pst_fact_name {
 	PST_FACT_NAME_COUNT
 };
 
+/* Families of operating systems. */
+enum pst_system {
+#define PST_SYSTEM(name, points, describe) PST_SYSTEM_##name,
+#include "facts/systems.def"
+#undef PST_SYSTEM
+	PST_SYSTEM_COUNT
+};
+
 struct pst_facts {
 	struct pst_addr client;
 	struct pst_addr service;  /* ours, that it connected to */
@@ -65,6 +73,7 @@ struct pst_facts {
 	uint64_t bare_newline_count; /* in the data so far */
 	struct pst_span evidence[PST_FACT_NAME_COUNT]; /* of what the client did; may be empty */
 	struct pst_hits hits;
+	struct pst_span os;       /* the finding about the client's system, and its evidence; empty: not known */
 	struct pst_span rdns;     /* the client's name; empty without one */
 	bool rdns_known;          /* asked for, and answered */
 	bool rdns_confirmed;

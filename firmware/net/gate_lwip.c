@@ -52,7 +52,7 @@ struct pst_lwip_half {
 
 /* A SYN that will be played again. */
 struct pst_lwip_replay {
-	struct pst_net_syn syn;
+	struct pst_lwip_syn syn;
 	bool isn_known;
 	struct netif *netif;
 	ip_addr_t client, local;
@@ -150,7 +150,7 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tc
 	(void)id, (void)listener;
 	make_room(lwip, &network);
 	half = &gate->halves[gate->half_count++];
-	*half = (struct pst_lwip_half){.pcb = pcb, .network = network, .syn = gate->syn};
+	*half = (struct pst_lwip_half){.pcb = pcb, .network = network, .syn = gate->syn.told};
 	tcp_ext_arg_set_callbacks(pcb, PST_LWIP_ARG, &half_callbacks);
 	tcp_ext_arg_set(pcb, PST_LWIP_ARG, half);
 	pcb->rcv_wnd = PST_MIN(pcb->rcv_wnd, FIRST_WINDOW);
@@ -197,7 +197,7 @@ static uint32_t slot_of(const struct pst_lwip *lwip)
 }
 
 /* The largest of the sizes that the SYN allows (RFC 9293 section 3.7.1). */
-static uint32_t size_index_of(const struct pst_net_syn *syn)
+static uint32_t size_index_of(const struct pst_lwip_syn *syn)
 {
 	uint16_t size = 536;
 	uint32_t index = 0;
@@ -247,30 +247,46 @@ u32_t pst_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *re
 	return sign(lwip, &ticket);
 }
 
+static void look_at_client(struct pst_lwip_syn *syn, const struct tcp_hdr *header)
+{
+	struct pst_net_syn_fields fields = {
+		.ipv6 = ip_current_is_v6(),
+		.seq = header->seqno,
+		.ack = header->ackno,
+		.flags = (uint8_t)lwip_ntohs(header->_hdrlen_rsvd_flags),
+		.window = header->wnd,
+		.urgent = lwip_ntohs(header->urgp),
+		.options = {syn->options, syn->options_len},
+	};
+
+	if (fields.ipv6) {
+		fields.flow = IP6H_FL(ip6_current_header());
+		fields.ttl = IP6H_HOPLIM(ip6_current_header());
+	} else {
+		fields.df = (IPH_OFFSET(ip4_current_header()) & PP_HTONS(IP_DF)) != 0;
+		fields.id = lwip_ntohs(IPH_ID(ip4_current_header()));
+		fields.ttl = IPH_TTL(ip4_current_header());
+	}
+	pst_net_syn_make(&syn->told, &fields);
+}
+
 static void look_at_syn(struct pst_lwip_gate *gate, const struct tcp_hdr *header,
 	uint16_t options_len, uint16_t first_len, const uint8_t *second)
 {
-	struct pst_net_syn *syn = &gate->syn;
+	struct pst_lwip_syn *syn = &gate->syn;
 	uint16_t len = (uint16_t)PST_MIN((size_t)options_len, sizeof(syn->options));
 	const uint8_t *first = (const uint8_t *)header + TCP_HLEN;
 
-	*syn = (struct pst_net_syn){.window = header->wnd, .options_len = (uint8_t)len};
+	*syn = (struct pst_lwip_syn){.window = header->wnd, .options_len = (uint8_t)len};
 	for (uint16_t i = 0; i < len; i++)
 		syn->options[i] = i < first_len ? first[i] : second[i - first_len];
 	gate->syn_seq = header->seqno;
 	gate->syn_seen = true;
-	if (gate->replaying) {
-		syn->ttl = gate->replaying->syn.ttl;
-		syn->unfragmented = gate->replaying->syn.unfragmented;
-		return;
-	}
-	if (ip_current_is_v6()) {
-		syn->ttl = IP6H_HOPLIM(ip6_current_header());
-		syn->unfragmented = true;
-	} else {
-		syn->ttl = IPH_TTL(ip4_current_header());
-		syn->unfragmented = (IPH_OFFSET(ip4_current_header()) & PP_HTONS(IP_DF)) != 0;
-	}
+	/* Of one that a cookie has brought back nothing is known. */
+	if (gate->replaying)
+		syn->told = gate->replaying->syn.told;
+	else
+		look_at_client(syn, header);
 }
 
 /* Room for the SYN of the segment at hand, to be played again; NULL: there is none. */
@@ -321,7 +337,7 @@ static bool redeem(struct pst_lwip *lwip, const struct tcp_hdr *header)
 	replay->client_seq--;
 	replay->isn = isn;
 	replay->isn_known = true;
-	replay->syn = (struct pst_net_syn){
+	replay->syn = (struct pst_lwip_syn){
 		.window = header->wnd,
 		.options_len = 4,
 		.options = {OPTION_MSS, 4, (uint8_t)(sizes[ticket.size_index] >> 8),

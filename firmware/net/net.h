@@ -19,6 +19,7 @@
 
 #include "base/addr.h"
 #include "loop/loop.h"
+#include "net/syn.h"
 
 enum {
 	PST_NET_READ = 1,  /* bytes, or the peer's end, can be read */
@@ -27,15 +28,6 @@ enum {
 
 /* Spans of one write at most. */
 #define PST_NET_SPANS_MAX 32
-
-/* The first segment of a client, for what it tells of the client's system. */
-struct pst_net_syn {
-	uint16_t window;
-	uint8_t ttl; /* as it arrived; 0: nothing is known */
-	bool unfragmented; /* IPv4's DF; always so for IPv6 */
-	uint8_t options_len;
-	uint8_t options[40]; /* as they were */
-};
 
 struct pst_net;
 struct pst_net_conn;
@@ -73,9 +65,13 @@ struct pst_net_ops {
 	 * what it had not been sent is gone; else what was written is still delivered, then an end.
 	 * Legal at any time after listen's accept or a connect that returned 0, exactly once. */
 	void (*abort)(struct pst_net_conn *conn, bool reset);
-	/* How an accepted connection began. May be NULL where nobody can know.
+	/* How an accepted connection began; to be asked once, and where keep_syn was called before
+	 * the client came. May be NULL where nobody can know.
 	 *  out syn: ttl 0 if it is not known */
 	void (*syn)(struct pst_net_conn *conn, struct pst_net_syn *syn);
+	/* From now on remember how clients of this open listener begin, or no longer. NULL: it is
+	 * remembered anyway. A system that cannot do so goes without. */
+	void (*keep_syn)(struct pst_net_listener *listener, bool keep);
 };
 
 struct pst_net {

@@ -40,6 +40,9 @@
 
 #define PAUSE_MS 100
 
+/* IPv4's and TCP's headers at their longest, or IPv6's with some between them. */
+#define SYN_BYTES_MAX 256
+
 /* Bytes thrown away at most when a connection is closed with bytes unread. */
 #define DISCARD_MAX 65536
 
@@ -319,6 +322,19 @@ static void discard_unread(struct pst_net_conn *conn)
 	}
 }
 
+/* The kernel has kept it, headers only, and forgets it with this call. */
+static void kernel_syn(struct pst_net_conn *conn, struct pst_net_syn *syn)
+{
+	uint8_t area[SYN_BYTES_MAX];
+	socklen_t len = sizeof(area);
+
+	if (getsockopt(conn->watch.fd, IPPROTO_TCP, TCP_SAVED_SYN, area, &len))
+		len = 0;
+	/* A SYN that came while SYN cookies were sent was not kept. */
+	if (pst_net_syn_read((struct pst_span){area, len}, syn))
+		syn->ttl = 0;
+}
+
 static void kernel_abort(struct pst_net_conn *conn, bool reset)
 {
 	struct pst_net_kernel *kernel = kernel_of(conn->net);
@@ -490,6 +506,12 @@ static void kernel_unlisten(struct pst_net *net, struct pst_net_listener *listen
 	listener->watch.fd = -1;
 }
 
+/* Where the kernel cannot, nothing is known of clients. */
+static void kernel_keep_syn(struct pst_net_listener *listener, bool keep)
+{
+	(void)set_option(listener->watch.fd, IPPROTO_TCP, TCP_SAVE_SYN, keep);
+}
+
 void pst_net_kernel_init(struct pst_net_kernel *kernel, struct pst_epoll *epoll,
 	struct pst_loop *loop)
 {
@@ -502,6 +524,8 @@ void pst_net_kernel_init(struct pst_net_kernel *kernel, struct pst_epoll *epoll,
 		.want = kernel_want,
 		.shutdown = kernel_shutdown,
 		.abort = kernel_abort,
+		.syn = kernel_syn,
+		.keep_syn = kernel_keep_syn,
 	};
 
 	*kernel = (struct pst_net_kernel){

@@ -37,6 +37,14 @@ struct pst_lwip_limits {
 	uint32_t accept_turn_max; /* clients accepted per listener and turn */
 };
 
+/* A SYN, and what must be kept of it to play it again. */
+struct pst_lwip_syn {
+	struct pst_net_syn told; /* what it tells of the client */
+	uint16_t window;
+	uint8_t options_len;
+	uint8_t options[40]; /* as they were */
+};
+
 struct pst_lwip_half;
 struct pst_lwip_replay;
 
@@ -44,7 +52,7 @@ struct pst_lwip_replay;
 struct pst_lwip_gate {
 	struct pst_lwip_half *halves; /* half_count_max of them; the first half_count are in use */
 	uint32_t half_count;
-	struct pst_net_syn syn;       /* of the segment that is being looked at */
+	struct pst_lwip_syn syn;      /* the segment that is being looked at */
 	uint32_t syn_seq;
 	bool syn_seen;                /* and the next sequence number is for it */
 	uint8_t replay_count;

@@ -33,6 +33,7 @@ struct memory_link {
 	struct pst_node node; /* in the listener's `waiting` */
 	struct pst_net_memory *memory;
 	struct pst_addr source, target;
+	struct pst_net_syn syn;
 	size_t size;
 	struct memory_end client, server;
 };
@@ -211,6 +212,7 @@ static int memory_connect(struct pst_net *net, struct pst_net_conn *conn)
 		return -PST_E_NOMEM;
 	link->source = memory->source;
 	link->source.port = next_port(memory);
+	link->syn = memory->syn;
 	link->target = conn->peer;
 	attach(net, conn, link, &link->client);
 	conn->local = link->source;
@@ -304,6 +306,11 @@ static void memory_abort(struct pst_net_conn *conn, bool reset)
 	leave(near_end(conn), far_end(conn), reset);
 	conn->impl = NULL;
 	link_put(link);
+}
+
+static void memory_syn(struct pst_net_conn *conn, struct pst_net_syn *syn)
+{
+	*syn = link_of(conn)->syn;
 }
 
 /* --- listening ------------------------------------------------------------------------------ */
@@ -406,6 +413,7 @@ void pst_net_memory_init(struct pst_net_memory *memory, struct pst_loop *loop, s
 		.want = memory_want,
 		.shutdown = memory_shutdown,
 		.abort = memory_abort,
+		.syn = memory_syn,
 	};
 
 	PST_BUG_ON(pipe_bytes == 0);

@@ -19,6 +19,7 @@ struct pst_net_memory {
 	uint16_t port_next;  /* for port 0 and for connecting ends */
 	/* What the accepting end sees as the client's address; 127.0.0.1 at first. */
 	struct pst_addr source;
+	struct pst_net_syn syn; /* and how the client began; zeroed at first: nobody knows */
 	/* Whose callback is running; NULL once that was closed in it. */
 	struct pst_net_conn *current;
 	struct pst_net_listener *accepting;

@@ -48,6 +48,7 @@ struct pst_policy_conf {
 	struct pst_span quarantine;        /* where to; empty: nowhere */
 	struct pst_span subject;           /* put before the Subject of what is tagged; empty: nothing */
 	pst_score fact_scores[PST_FACT_NAME_COUNT];
+	pst_score system_scores[PST_SYSTEM_COUNT]; /* of the client's operating system */
 	const struct pst_cidr *trust;
 	uint32_t trust_count;
 	const struct pst_policy_entry *entries;

@@ -97,8 +97,19 @@ static void begin(struct pst_session *session)
 		pst_session_opening_input(session);
 }
 
+/* What a balancer in front of us sends is its own. */
+static void look_at_syn(struct pst_session *session)
+{
+	const struct pst_net_ops *ops = session->link.conn.ops;
+
+	if (session->conf->os.signature_count > 0 && ops->syn && !session->hop_first &&
+	    !session->trusted && !session->submission && !session->hidden)
+		ops->syn(&session->link.conn, &session->syn);
+}
+
 void pst_session_opened(struct pst_session *session)
 {
+	look_at_syn(session);
 	if (!session->hop_first) {
 		begin(session);
 		return;

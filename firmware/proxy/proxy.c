@@ -284,6 +284,16 @@ static struct pst_proxy_listener *find_listener(struct pst_proxy *proxy,
 	return NULL;
 }
 
+/* How clients begin matters where somebody looks at it, and where they are no balancer. */
+static void keep_syns(struct pst_proxy_listener *listener, const struct pst_proxy_conf *conf)
+{
+	const struct pst_net_ops *ops = listener->net.net->ops;
+
+	if (ops->keep_syn)
+		ops->keep_syn(&listener->net, conf->os.signature_count > 0 && !listener->hop_first &&
+						      !listener->submission);
+}
+
 /* Listener `index` of the configuration. */
 static int open_listener(struct pst_proxy *proxy, const struct pst_proxy_conf *conf, uint32_t index)
 {
@@ -306,6 +316,8 @@ static int open_listener(struct pst_proxy *proxy, const struct pst_proxy_conf *c
 	};
 	ret = proxy->env.net->ops->listen(proxy->env.net, &free_one->net);
 	free_one->open = ret == 0;
+	if (free_one->open)
+		keep_syns(free_one, conf);
 	return ret;
 }
 
@@ -481,6 +493,7 @@ int pst_proxy_reload(struct pst_proxy *proxy, struct pst_proxy_conf *conf, struc
 		listener->hop_first = conf->listener_hop[i];
 		listener->tls_first = conf->listener_tls[i];
 		listener->submission = conf->listener_submission[i];
+		keep_syns(listener, conf);
 	}
 	pst_hold_limit(&proxy->hold, conf->hold_pool_bytes);
 	pst_relay_probe(proxy->relay, &conf->relay);

@@ -9,6 +9,7 @@
 
 #include "check/dnsbl_conf.h"
 #include "check/greylist_conf.h"
+#include "check/os_conf.h"
 #include "check/spf_conf.h"
 #include "dns/dns_conf.h"
 #include "policy/policy_conf.h"
@@ -43,6 +44,7 @@ struct pst_proxy_conf {
 	struct pst_zones *zones; /* the health of dnsbl's zones */
 	struct pst_spf_conf spf;
 	struct pst_greylist_conf greylist;
+	struct pst_os_conf os;
 	uint32_t rate_client_count_max; /* messages of one client network in a period; 0: no limit */
 	uint32_t rate_sender_count_max; /* of one sender domain */
 	uint32_t rate_period_ms;

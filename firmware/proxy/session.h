@@ -53,6 +53,7 @@ struct pst_session {
 	uint64_t body_ms;     /* and of the data's */
 	uint64_t body_bytes;
 	uint64_t id;
+	struct pst_net_syn syn; /* how the connection began; ttl 0: not known, or not looked at */
 	uint32_t txn_count;
 	uint32_t ledger_chain; /* of outcomes it has been told but not spoken after */
 	uint32_t error_count;

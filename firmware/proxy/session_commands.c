@@ -233,6 +233,8 @@ static void tell_conduct(struct pst_session *session)
 	if (pst_session_tls_fails_often(session))
 		pst_conduct_tls(&session->conduct, "handshakes that fail");
 	pst_conduct_tell(&session->conduct, session->txn);
+	if (session->syn.ttl > 0)
+		pst_txn_note_syn(session->txn, &session->syn);
 }
 
 static void on_mail(struct pst_session *session, const struct pst_smtp_event *event)

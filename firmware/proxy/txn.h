@@ -14,6 +14,7 @@
 
 #include "facts/facts.h"
 #include "check/results.h"
+#include "net/syn.h"
 #include "policy/policy.h"
 #include "proxy/ledger.h"
 #include "proxy/knock.h"
@@ -170,6 +171,9 @@ struct pst_txn *pst_txn_new(struct pst_txns *txns, struct pst_proxy_conf *conf,
 			    const struct pst_facts *facts, const struct pst_smtp_event *mail,
 			    struct pst_knock *knock, const struct pst_txn_owner *owner,
 			    void *session) PST_MUST_CHECK;
+
+/* How the client's connection began: its operating system becomes a finding. */
+void pst_txn_note_syn(struct pst_txn *txn, const struct pst_net_syn *syn);
 
 /* A recipient: on_recipient follows. */
 void pst_txn_recipient(struct pst_txn *txn, const struct pst_smtp_event *rcpt);

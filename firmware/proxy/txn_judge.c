@@ -6,6 +6,7 @@
  */
 #include "proxy/txn_priv.h"
 
+#include "check/os.h"
 #include "mail/header.h"
 #include "mail/received.h"
 
@@ -87,6 +88,25 @@ static void add_facts(struct pst_txn *txn)
 		txn->facts_told |= 1U << name;
 		pst_txn_add_hit(txn, &hit);
 	}
+}
+
+void pst_txn_note_syn(struct pst_txn *txn, const struct pst_net_syn *syn)
+{
+	struct pst_os_guess guess = pst_os_guess(&txn->conf->os, syn);
+	uint8_t area[PST_OS_EVIDENCE_MAX + 16];
+	struct pst_hit hit = {
+		.name = pst_span_text(pst_os_name(guess.system)),
+		.score = txn->conf->policy.system_scores[guess.system],
+	};
+	struct pst_buf text;
+
+	/* Rules see it whole, the log has the evidence apart. */
+	pst_buf_init(&text, area, sizeof(area));
+	PST_BUG_ON(pst_buf_put(&text, hit.name) || pst_buf_put_byte(&text, ' ') ||
+		   pst_os_evidence_put(&text, &guess, syn));
+	txn->facts.os = pst_txn_keep_text(txn, &text);
+	hit.evidence = pst_span_sub(txn->facts.os, hit.name.len + 1, PST_OS_EVIDENCE_MAX);
+	pst_txn_add_hit(txn, &hit);
 }
 
 /* ---- what was asked --------------------------------------------------------------------------- */
@@ -436,6 +456,7 @@ static void ask_rules(struct pst_txn *txn)
 				.rdns_known = facts->rdns_known,
 				.by = txn->conf->hostname,
 				.id = pst_span_text(txn->id),
+				.os = facts->os,
 				.tls = facts->tls_cipher.len > 0,
 			},
 		.input =

@@ -30,6 +30,7 @@ static const struct {
 	{"X-Spam-Relays-Untrusted", PST_RULES_RELAYS_UNTRUSTED, true},
 	{"X-Spam-Relays-Internal", PST_RULES_RELAYS_INTERNAL, true},
 	{"X-Spam-Relays-External", PST_RULES_RELAYS_EXTERNAL, true},
+	{"X-Spam-Client-OS", PST_RULES_CLIENT_OS, true},
 };
 
 static const struct {

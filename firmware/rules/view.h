@@ -40,6 +40,7 @@ enum pst_rules_pseudo {
 	PST_RULES_RELAYS_UNTRUSTED,
 	PST_RULES_RELAYS_INTERNAL,
 	PST_RULES_RELAYS_EXTERNAL,
+	PST_RULES_CLIENT_OS, /* ours: what the peer's system seems to be; absent where that is not known */
 };
 
 enum pst_rules_mod {
@@ -76,6 +77,7 @@ struct pst_rules_peer {
 	struct pst_span by;   /* our host name */
 	struct pst_span id;   /* of the transaction, as in our Received field */
 	struct pst_span auth; /* the authentication's method ("ESMTPSA"), empty without one */
+	struct pst_span os;   /* "OS_LINUX" and what it was told by; empty if it is not known */
 	bool tls;
 };
 

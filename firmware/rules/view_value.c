@@ -400,6 +400,11 @@ static int make(struct maker *m)
 		m->count = 1;
 		m->out = text;
 		return 0;
+	case PST_RULES_CLIENT_OS:
+		if (view->input->peer)
+			m->out = view->input->peer->os;
+		m->count = m->out.len > 0;
+		return 0;
 	case PST_RULES_FIELD:
 		return put_named(m, m->target->name, false);
 	default:

@@ -5,6 +5,7 @@
  */
 #include "support/check.h"
 #include "support/net_world.h"
+#include "support/os_rules.h"
 #include "support/rng_seed.h"
 
 static struct net_world *world;
@@ -323,6 +324,89 @@ static void over_ipv6(void **state)
 	assert_true(net_world_run(world, was_accepted, NULL));
 	world->net->ops->unlisten(world->net, &ipv4);
 	assert_int_equal(server.conn.local.family, PST_FAMILY_IPV6);
+}
+
+static struct pst_net_syn began;
+
+static void ask_how_it_began(struct pst_net_conn *conn)
+{
+	assert_non_null(conn->ops->syn);
+	memset(&began, 0xff, sizeof(began));
+	conn->ops->syn(conn, &began);
+}
+
+static void keep_syn(bool keep)
+{
+	if (world->net->ops->keep_syn)
+		world->net->ops->keep_syn(&listener, keep);
+}
+
+/* A client more, whose beginning is asked for. */
+static void connect_another(void)
+{
+	end_close(&client);
+	end_close(&server);
+	end_init(&client);
+	end_init(&server);
+	client.act = ignore;
+	accepted_count = 0;
+	start_connect(&client);
+	assert_true(net_world_run(world, was_accepted_and_told, &client));
+}
+
+/* Of pipes in memory it is whatever the test says; elsewhere the stack's own segment. */
+static void check_how_it_began(void)
+{
+	struct pst_os_guess guess = pst_os_guess(os_rules(), &began);
+
+	if (world->kind == NET_WORLD_MEMORY) {
+		assert_memory_equal(&began, &world->memory.syn, sizeof(began));
+		return;
+	}
+	assert_int_equal(guess.system, world->real ? PST_SYSTEM_LINUX : PST_SYSTEM_EMBEDDED);
+	assert_int_equal(guess.hops, 0);
+	assert_true(began.window > 0);
+	assert_true(began.mss >= 536);
+}
+
+static void how_a_client_began(void **state)
+{
+	static const struct pst_net_syn some = {.ttl = 57, .window = 5840, .scale = PST_SYN_NO_SCALE};
+
+	(void)state;
+	act_on_accepted = ask_how_it_began;
+	open_listener();
+	connect_another();
+	if (world->kind != NET_WORLD_LWIP)
+		assert_int_equal(began.ttl, 0);
+	world->memory.syn = some;
+	keep_syn(true);
+	connect_another();
+	check_how_it_began();
+	assert_int_equal(began.quirks & PST_SYN_IPV6, 0);
+	keep_syn(false);
+	connect_another();
+	if (world->kind == NET_WORLD_KERNEL)
+		assert_int_equal(began.ttl, 0);
+	/* A connection that we opened ourselves has no such beginning. */
+	if (world->kind == NET_WORLD_KERNEL) {
+		ask_how_it_began(&client.conn);
+		assert_int_equal(began.ttl, 0);
+	}
+}
+
+static void how_a_client_began_over_ipv6(void **state)
+{
+	(void)state;
+	act_on_accepted = ask_how_it_began;
+	assert_int_equal(pst_addr_parse_port(PST_SPAN("[::1]:0"), &listener.local), 0);
+	if (world->net->ops->listen(world->net, &listener) == -PST_E_UNREACH)
+		skip();
+	keep_syn(true);
+	connect_another();
+	check_how_it_began();
+	if (world->kind != NET_WORLD_MEMORY)
+		assert_int_equal(began.quirks & PST_SYN_IPV6, PST_SYN_IPV6);
 }
 
 static void connecting_is_told_later(void **state)
@@ -1230,7 +1314,8 @@ static void reconnected_in_the_callback(void **state)
 	open_listener();
 	client.act = reconnect;
 	client.conn.peer = listener.local;
-	client.conn.peer.port = (uint16_t)(listener.local.port ^ 1);
+	/* Not the one above, which a stack may take for the client. */
+	client.conn.peer.port = (uint16_t)(listener.local.port - 1);
 	assert_int_equal(world->net->ops->connect(world->net, &client.conn), 0);
 	assert_true(net_world_run(world, was_accepted, NULL));
 	end_want(&server, PST_NET_READ);
@@ -1408,6 +1493,8 @@ int main(void)
 		CASE(listening_on_any_port),
 		CASE(a_wildcard_clashes_and_is_reached),
 		CASE(over_ipv6),
+		CASE(how_a_client_began),
+		CASE(how_a_client_began_over_ipv6),
 		CASE(connecting_is_told_later),
 		CASE(both_ends_know_the_addresses),
 		CASE(nobody_listens),

@@ -14,6 +14,7 @@ FUZZ_CODE_rules := $(sort $(wildcard firmware/rules/*.c))
 FUZZ_CODE_rules_view := $(FUZZ_CODE_rules)
 FUZZ_CODE_spf := $(sort $(wildcard firmware/check/*.c))
 FUZZ_CODE_results := $(FUZZ_CODE_spf)
+FUZZ_CODE_syn := firmware/net/syn.c firmware/check/os.c firmware/check/os_conf.c
 FUZZ_FLAGS_rules = $(call system,$(DEPS_PCRE2_FLAGS))
 FUZZ_LIBS_rules = $(OUT)/libpcre2.a
 FUZZ_FLAGS_rules_view = $(FUZZ_FLAGS_rules)
@@ -37,8 +38,8 @@ $(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%: $(FUZZ_OUT)/%/fuzzer
 
 $(addprefix $(FUZZ_OUT)/,$(addsuffix /fuzzer,$(FUZZ_NAMES))): $(FUZZ_OUT)/%/fuzzer: host-tests/fuzz/fuzz_%.c $(FUZZ_CODE) $(FUZZ_CODE_config) \
 		$(wildcard host-tests/fuzz/*.h firmware/base/*.h firmware/smtp/*.h firmware/mail/*.h firmware/config/*.h) \
-		$(FUZZ_CODE_rules) $(FUZZ_CODE_spf) $(FUZZ_CODE_dns_answer) \
-		$(wildcard firmware/rules/*.h firmware/check/*.h firmware/dns/*.h) $(O)/auto.conf | $(OUT)/done
+		$(FUZZ_CODE_rules) $(FUZZ_CODE_spf) $(FUZZ_CODE_dns_answer) $(FUZZ_CODE_syn) \
+		$(wildcard firmware/rules/*.h firmware/check/*.h firmware/dns/*.h firmware/net/syn.h) $(O)/auto.conf | $(OUT)/done
 	$(if $(Q),@echo "  FUZZ    $@")
 	$(Q)mkdir -p $(@D)
 	$(Q)$(FUZZ_CC) $(FUZZ_FLAGS) $(FUZZ_FLAGS_$*) -o $@ $< $(FUZZ_CODE) $(FUZZ_CODE_$*) $(FUZZ_LIBS_$*)

@@ -186,7 +186,8 @@ class Ours:
 
     def ipk_is_whole(self):
         for name, mode in (('/usr/sbin/postern', 0o755), ('/etc/init.d/postern', 0o755), ('/etc/config/postern', 0o600),
-                           ('/usr/libexec/postern-config', 0o755), ('/usr/share/postern/rules/10_form.cf', 0o644)):
+                           ('/usr/libexec/postern-config', 0o755), ('/usr/share/postern/rules/10_form.cf', 0o644),
+                           ('/usr/share/postern/rules/os.sig', 0o644)):
             check(name in self.ipk.files and self.ipk.files[name][0] == mode, '%s: %s' % (name, self.ipk.files.get(name, (0,))[0]))
         same(self.ipk.files['/usr/sbin/postern'][1], package.read(self.postern), 'the program')
         fields = self.ipk.fields

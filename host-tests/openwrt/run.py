@@ -68,6 +68,7 @@ MAIN = [
 # Not checked by the program: their files are elsewhere.
 FILED = [
     ("option rules '1'", 'rules /usr/share/postern/rules'),
+    ("option os '1'", 'os signatures /usr/share/postern/rules/os.sig'),
     ("list rules_more '/etc/postern/rules'", 'rules /etc/postern/rules'),
     ("option cert '/etc/acme/mx.cer'\n\toption certkey '/etc/acme/mx.key'", 'tls cert /etc/acme/mx.cer key /etc/acme/mx.key'),
     ("option cert '/etc/acme/mx.pem'", 'tls cert /etc/acme/mx.pem'),
@@ -88,6 +89,7 @@ SECTIONS = [
 BAD = [
     ("option sessions 'many'", 'sessions'), ("option message '5X'", 'message'), ("option early_talk 'soon'", 'early_talk'),
     ("option mode 'maybe'", 'mode'), ("option tag_score 'high'", 'tag_score'), ("option rules 'perhaps'", 'rules'),
+    ("option os 'linux'", 'os'),
     ("option hostname 'a b'", 'hostname'), ("list listen '0.0.0.0:25 tls'", 'listen'),
     ("option subject 'a\"b'", 'subject'), ("list deny_client '1.2.3.4 #'", 'deny_client'),
 ]

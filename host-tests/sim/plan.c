@@ -98,6 +98,9 @@ static void draw_checks(struct sim_plan *plan, struct pst_rng_seed *rng)
 	struct pst_bytes *conf = &plan->conf;
 
 	pst_bytes_print(conf, "trust %s\n", one_in(rng, 2) ? "none" : "192.168.0.0/16");
+	/* No dice of its own: seeds of old go on as they are. */
+	if (plan->two_routes)
+		pst_bytes_print(conf, "os signatures any.sig\n");
 	plan->bare_reject = one_in(rng, 4);
 	if (plan->bare_reject)
 		pst_bytes_print(conf, "bare-newline reject\n");

@@ -46,7 +46,7 @@ def stuff(message):
 
 
 class Client:
-    def __init__(self, address, seconds=20, source=None, receive_buffer=None):
+    def __init__(self, address, seconds=20, source=None, receive_buffer=None, options=()):
         self.seconds = seconds
         host, port = address
         family = socket.AF_INET6 if ':' in host else socket.AF_INET
@@ -55,6 +55,8 @@ class Client:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(seconds)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for option in options:
+            self.sock.setsockopt(*option)
         if source:
             self.sock.bind((source, 0))
         self.sock.connect((host, port))

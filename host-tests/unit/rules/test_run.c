@@ -140,7 +140,9 @@ static void test_live_facts(void **state)
 				   "header N eval:check_rbl_sub('z', '127.0.0.4')\nheader O "
 				   "eval:check_rbl('o', 'other.example')\n"
 				   "header E X-Spam-Relays-External =~ /^\\[ ip=192\\.0\\.2\\.9 "
-				   "rdns= helo=mail\\.example /\n";
+				   "rdns= helo=mail\\.example /\n"
+				   "header W X-Spam-Client-OS =~ /^OS_WINDOWS .* 12 hops/\n"
+				   "header X exists:X-Spam-Client-OS\n";
 	struct pst_rules_rbl answers[2] = {{.zone = PST_SPAN("zen.example")}};
 	struct pst_rules_peer peer = {
 		.helo = PST_SPAN("mail.example"), .by = PST_SPAN("mx.example")};
@@ -162,6 +164,14 @@ static void test_live_facts(void **state)
 	assert_string_equal(pst_test_rules_hits_of(&rules, &input, 1000), "E F __Z S R | 4");
 	input.local_only = true;
 	assert_string_equal(pst_test_rules_hits_of(&rules, &input, 1000), "E | 1");
+	peer.os = PST_SPAN("OS_WINDOWS Windows, 12 hops: 128 8192 8 1460 mss,nop,ws,nop,nop,sok df");
+	assert_string_equal(pst_test_rules_hits_of(&rules, &input, 1000), "W X E | 3");
+	/* A field of the message is not believed. */
+	peer.os = PST_SPAN_NONE;
+	input.header = PST_SPAN("Subject: a\r\nX-Spam-Client-OS: OS_WINDOWS x, 12 hops: \r\n");
+	assert_string_equal(pst_test_rules_hits_of(&rules, &input, 1000), "E | 1");
+	input.peer = NULL;
+	assert_string_equal(pst_test_rules_hits_of(&rules, &input, 1000), "| 0");
 	pst_test_rules_end(&rules);
 }
 
