@@ -129,6 +129,8 @@ def run_program(program):
     """One cmocka program: (Count, what there is to say)."""
     environment = dict(os.environ, CMOCKA_MESSAGE_OUTPUT='TAP', ASAN_OPTIONS='detect_leaks=1',
                        UBSAN_OPTIONS='print_stacktrace=1')
+    if EMULATOR:    # enough to see a machine's own faults; the rest is the host's to find
+        environment.update(POSTERN_SEEDS='1000', POSTERN_ALLOC_STEP='97')
     name = os.path.relpath(program, TOP)
     try:
         done = subprocess.run([*EMULATOR, program], cwd=TOP, env=environment, check=False,
