@@ -29,7 +29,8 @@ uint32_t pst_lwip_conns_max(void);
 
 struct pst_lwip_limits {
 	/* Bytes that have arrived on accepted and on connected sockets and wait to be read, in all.
-	 * Two figures, so that clients who send a lot cannot keep the internal servers' replies out. */
+	 * Two figures, so that clients who send a lot cannot keep the internal servers' replies out.
+	 * Clients have a right to 16 KiB each; what they have beyond comes of an eighth more. */
 	uint32_t accept_bytes_max, connect_bytes_max;
 	/* Clients whose handshake is not over: in all (then one at random makes way, and its
 	 * handshake can still be ended by what it sends), and of one IPv4 /24 or IPv6 /64. */
@@ -62,6 +63,7 @@ struct pst_lwip {
 	struct pst_list interfaces;
 	struct pst_timer timer;
 	struct pst_pool conn_pool, accept_pages, connect_pages;
+	int32_t claimed_count; /* of accept_pages: what clients have, or will have, a right to and have not taken */
 	struct pst_hash_key key; /* of sequence numbers and cookies */
 	struct pst_lwip_gate gate;
 	/* Whose callback is running; NULL once that was closed in it. */

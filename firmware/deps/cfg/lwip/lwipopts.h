@@ -94,6 +94,7 @@
 #define TCP_OVERSIZE 256
 #define TCP_QUEUE_OOSEQ 1
 #define TCP_OOSEQ_MAX_PBUFS 8
+#define TCP_OOSEQ_PBUFS_LIMIT(pcb) pst_lwip_ooseq_max(pcb)
 #define LWIP_TCP_SACK_OUT 1
 #define LWIP_TCP_TIMESTAMPS 1
 #define LWIP_TCP_KEEPALIVE 1
