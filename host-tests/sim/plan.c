@@ -91,6 +91,8 @@ static void draw_times(struct sim_plan *plan, struct pst_rng_seed *rng)
 			PICK(rng, 5, 30), PICK(rng, 10, 300), PICK(rng, 10, 60, 600));
 	pst_bytes_print(conf, "timeout relay-noop %u relay-idle %u relay-life %u\n",
 			PICK(rng, 2, 60), PICK(rng, 1, 5), PICK(rng, 3, 300));
+	if (one_in(rng, 2))
+		pst_bytes_print(conf, "tarpit %u\n", PICK(rng, 16, 200, 5000));
 }
 
 static void draw_checks(struct sim_plan *plan, struct pst_rng_seed *rng)
