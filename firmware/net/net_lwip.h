@@ -73,6 +73,15 @@ struct pst_lwip {
 
 struct netif;
 
+/* IPv4's, and IPv6's beside its link-local one. */
+#define PST_LWIP_ADDRESSES_MAX 5
+
+enum pst_lwip_change {
+	PST_LWIP_GOT,        /* an address is there */
+	PST_LWIP_LOST,       /* or no longer */
+	PST_LWIP_UNANSWERED, /* nobody renews the lease: the address will be lost when it ends */
+};
+
 struct pst_lwip_interface {
 	struct pst_net net;
 	struct pst_dgrams dgrams;
@@ -82,6 +91,14 @@ struct pst_lwip_interface {
 	struct pst_node node;
 	struct pst_list listeners;
 	struct pst_task loopback; /* what it has sent to itself */
+	/* What DHCP or the routers have changed, link-local addresses excepted, those that are there when it is
+	 * set included; from the loop's timer phase. NULL: nobody is told. Set after pst_lwip_add.
+	 *  in  addr: NULL if it is about none */
+	void (*on_change)(struct pst_lwip_interface *interface, enum pst_lwip_change change,
+			  const struct pst_addr *addr);
+	struct pst_addr known[PST_LWIP_ADDRESSES_MAX];
+	uint8_t known_count;
+	bool unanswered;
 	uint8_t mac[6];
 };
 
