@@ -176,6 +176,41 @@ void pst_app_interfaces_await(struct pst_app_interfaces *interfaces, struct pst_
 	turn_until(interfaces, loop, are_ready, wait_ms);
 }
 
+static void on_change(struct pst_lwip_interface *interface, enum pst_lwip_change change,
+		      const struct pst_addr *addr)
+{
+	struct pst_app_interface *one = PST_CONTAINER(interface, struct pst_app_interface, lwip);
+	static const char *const events[] = {
+		[PST_LWIP_GOT] = "address",
+		[PST_LWIP_LOST] = "address_lost",
+		[PST_LWIP_UNANSWERED] = "dhcp_unanswered",
+	};
+
+	pst_log_begin(one->log, change == PST_LWIP_GOT ? PST_LOG_INFO : PST_LOG_WARNING,
+		      events[change]);
+	pst_log_text(one->log, "interface", one->conf->name);
+	if (addr)
+		pst_log_addr(one->log, "address", addr);
+	pst_log_end(one->log);
+}
+
+void pst_app_interfaces_tell(struct pst_app_interfaces *interfaces, struct pst_log *log)
+{
+	for (uint32_t i = 0; i < interfaces->count; i++) {
+		struct pst_app_interface *one = &interfaces->all[i];
+
+		if (!one->conf->dhcp && !one->conf->slaac)
+			continue;
+		one->log = log;
+		one->lwip.on_change = on_change;
+		if (pst_lwip_is_ready(&one->lwip))
+			continue;
+		pst_log_begin(log, PST_LOG_WARNING, "address_missing");
+		pst_log_text(log, "interface", one->conf->name);
+		pst_log_end(log);
+	}
+}
+
 void pst_app_interfaces_close(struct pst_app_interfaces *interfaces, uint32_t wait_ms)
 {
 	if (interfaces->count == 0)
@@ -226,6 +261,11 @@ void pst_app_interfaces_await(struct pst_app_interfaces *interfaces, struct pst_
 			      uint32_t wait_ms)
 {
 	(void)interfaces, (void)loop, (void)wait_ms;
+}
+
+void pst_app_interfaces_tell(struct pst_app_interfaces *interfaces, struct pst_log *log)
+{
+	(void)interfaces, (void)log;
 }
 
 void pst_app_interfaces_close(struct pst_app_interfaces *interfaces, uint32_t wait_ms)

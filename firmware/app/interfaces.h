@@ -7,6 +7,7 @@
 #ifndef PST_APP_INTERFACES_H
 #define PST_APP_INTERFACES_H
 
+#include "base/log.h"
 #include "config/config.h"
 #include "net/frames_packet.h"
 #include "net/frames_tap.h"
@@ -20,6 +21,7 @@ struct pst_app_interface {
 		struct pst_frames_tap tap;
 		struct pst_frames_packet packet;
 	};
+	struct pst_log *log; /* once it is open */
 	bool driver_open, open;
 };
 
@@ -44,6 +46,8 @@ bool pst_app_interfaces_open(struct pst_app_interfaces *interfaces, const struct
 /* Turns the loop until the addresses are there and known to be nobody else's, at most `wait_ms`. */
 void pst_app_interfaces_await(struct pst_app_interfaces *interfaces, struct pst_loop *loop,
 			      uint32_t wait_ms);
+/* From now on the log tells which addresses come and go by DHCP and SLAAC; of who has none yet it says so at once. */
+void pst_app_interfaces_tell(struct pst_app_interfaces *interfaces, struct pst_log *log);
 /* Turns the loop until what connections had still to deliver is delivered, at most `wait_ms`; then
  * ends them. Harmless when nothing is open. */
 void pst_app_interfaces_close(struct pst_app_interfaces *interfaces, uint32_t wait_ms);

@@ -585,6 +585,7 @@ static bool make_proxy(struct run *run)
 	pst_loop_hook(&run->loop, &run->watch_hook);
 	pst_outlet_start(&run->outlet);
 	pst_app_interfaces_await(&run->interfaces, &run->loop, ADDRESSES_MS);
+	pst_app_interfaces_tell(&run->interfaces, &run->log);
 	look_inside(run);
 	status = run->stop_count > 0 ? 0 : pst_proxy_listen(run->proxy, &failed);
 	if (status)

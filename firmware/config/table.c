@@ -178,6 +178,8 @@ static const struct pst_config_option recipients_option =
 	COUNT_OF(NULL, IN_CONFIG(proxy.policy.recipient_count_max), 1, 50000, 1000);
 static const struct pst_config_option hops_option =
 	COUNT_OF(NULL, IN_CONFIG(proxy.policy.hop_count_max), 1, 1000, 100);
+static const struct pst_config_option tarpit_option =
+	SIZE_OF(NULL, IN_CONFIG(proxy.tarpit_bytes_per_s), 0, MIB(1), 0);
 static const struct pst_config_option newline_option =
 	CHOICE_OF(NULL, IN_CONFIG(proxy.policy.bare_newline_reject), newline_choices, false);
 static const struct pst_config_option mode_option =
@@ -277,6 +279,7 @@ const struct pst_config_directive pst_config_table[] = {
 	 "NUMBER ...",
 	 pst_config_read_options, pst_config_show_options, limit_options, PST_COUNT(limit_options),
 	 false},
+	{"tarpit", "BYTES", pst_config_read_scalar, pst_config_show_options, &tarpit_option, 1, false},
 	{"timeout",
 	 "early-talk|idle|transaction|reply|drain|relay-connect|relay-command|relay-data|relay-noop|"
 	 "relay-idle|relay-life TIME ... | rate BYTES",

@@ -35,6 +35,14 @@ static bool attach(struct pst_buf *buf, struct pst_pool *pool)
 	return true;
 }
 
+/* How much of this may be read now. A handshake does not wait: it has a time of its own. */
+static uint32_t may_read(const struct pst_link *link, uint32_t room)
+{
+	if (link->pace_bytes_per_s == 0 || link->mode == PST_LINK_HANDSHAKE)
+		return room;
+	return (uint32_t)PST_MIN((uint64_t)room, link->pace_credit / 1000);
+}
+
 static void update_want(struct pst_link *link)
 {
 	bool starved = pst_node_linked(&link->hungry);
@@ -45,6 +53,8 @@ static void update_want(struct pst_link *link)
 	if (link->reading && !link->end && !link->raw_end &&
 	    !(link->in.area && link->in.len == link->in.size))
 		want |= PST_NET_READ;
+	if (may_read(link, UINT32_MAX) == 0)
+		want &= ~(uint32_t)PST_NET_READ;
 	if (link->mode == PST_LINK_HANDSHAKE && !link->raw_end)
 		want |= PST_NET_READ;
 	if (link->raw.area && link->raw.len == link->raw.size)
@@ -100,6 +110,8 @@ static bool note_read(struct pst_link *link, struct pst_buf *buf, int64_t got)
 		fail(link, (int)got);
 	else
 		pst_buf_commit(buf, (uint32_t)got);
+	if (got > 0)
+		link->pace_credit -= PST_MIN(link->pace_credit, (uint64_t)got * 1000);
 	return got > 0;
 }
 
@@ -206,7 +218,7 @@ static bool receive_raw(struct pst_link *link)
 		return false;
 	}
 	pst_buf_compact(&link->raw);
-	room = pst_buf_tail_room(&link->raw);
+	room = may_read(link, pst_buf_tail_room(&link->raw));
 	got = room > 0 ? link->conn.ops->read(&link->conn, pst_buf_tail(&link->raw), room) : 0;
 	if (got == -PST_E_CLOSED) {
 		link->raw_end = true;
@@ -373,7 +385,7 @@ static void take_input(struct pst_link *link)
 			break;
 		}
 		pst_buf_compact(&link->in);
-		room = pst_buf_tail_room(&link->in);
+		room = may_read(link, pst_buf_tail_room(&link->in));
 		if (room == 0)
 			break;
 		got = link->conn.ops->read(&link->conn, pst_buf_tail(&link->in), room);
@@ -455,11 +467,32 @@ static void on_turn_end(struct pst_turn_hook *hook)
 	}
 }
 
+/* A second's worth at most is saved up. */
+static void on_pace(struct pst_timer *timer)
+{
+	struct pst_links *links = PST_CONTAINER(timer, struct pst_links, pace);
+	uint64_t spent_ms = PST_MIN(links->loop->now_ms - links->paced_ms, (uint64_t)1000);
+	struct pst_node *node = pst_list_first(&links->paced);
+
+	links->paced_ms = links->loop->now_ms;
+	if (node)
+		pst_timer_set(links->loop, timer, links->paced_ms + PST_LINK_PACE_MS);
+	for (; node; node = pst_list_next(&links->paced, node)) {
+		struct pst_link *link = PST_CONTAINER(node, struct pst_link, paced);
+
+		link->pace_credit = PST_MIN(link->pace_credit + link->pace_bytes_per_s * spent_ms,
+					    (uint64_t)link->pace_bytes_per_s * 1000);
+		update_want(link);
+	}
+}
+
 void pst_links_init(struct pst_links *links, struct pst_loop *loop)
 {
 	links->loop = loop;
 	pst_list_init(&links->pending);
 	pst_list_init(&links->starved);
+	pst_list_init(&links->paced);
+	links->pace = (struct pst_timer){.on_due = on_pace};
 	links->retry = (struct pst_timer){.on_due = on_retry};
 	pst_list_init(&links->handshakes);
 	links->handshake_task = (struct pst_task){.on_run = on_handshakes};
@@ -471,8 +504,9 @@ void pst_links_init(struct pst_links *links, struct pst_loop *loop)
 void pst_links_fini(struct pst_links *links)
 {
 	PST_BUG_ON(!pst_list_empty(&links->pending) || links->handshake_count > 0);
-	PST_BUG_ON(!pst_list_empty(&links->starved));
+	PST_BUG_ON(!pst_list_empty(&links->starved) || !pst_list_empty(&links->paced));
 	pst_timer_cancel(links->loop, &links->retry);
+	pst_timer_cancel(links->loop, &links->pace);
 	pst_loop_forget(&links->handshake_task);
 	pst_loop_unhook(&links->hook);
 }
@@ -509,6 +543,26 @@ void pst_link_read(struct pst_link *link, bool wanted)
 		return;
 	drop_empty(&link->in, link->in_pool);
 	open_the_rest(link);
+	update_want(link);
+}
+
+void pst_link_pace(struct pst_link *link, uint32_t bytes_per_s)
+{
+	struct pst_links *links = link->links;
+
+	if (!pst_link_is_open(link))
+		return;
+	if (bytes_per_s && !pst_node_linked(&link->paced)) {
+		if (!pst_timer_armed(&links->pace)) {
+			links->paced_ms = links->loop->now_ms;
+			pst_timer_set(links->loop, &links->pace, links->paced_ms + PST_LINK_PACE_MS);
+		}
+		link->pace_credit = 0;
+		pst_list_append(&links->paced, &link->paced);
+	} else if (bytes_per_s == 0) {
+		pst_list_remove(&link->paced);
+	}
+	link->pace_bytes_per_s = bytes_per_s;
 	update_want(link);
 }
 
@@ -593,6 +647,7 @@ void pst_link_close(struct pst_link *link, bool reset)
 {
 	pst_list_remove(&link->pending);
 	pst_list_remove(&link->hungry);
+	pst_list_remove(&link->paced);
 	if (!pst_link_is_open(link))
 		return;
 	if (link->mode == PST_LINK_HANDSHAKE)

@@ -26,6 +26,9 @@
 /* A link that found no buffer looks again after so long: at once would be a turn without end. */
 #define PST_LINK_RETRY_MS 20
 
+/* Links that are read at a rate get what is due to them this often. */
+#define PST_LINK_PACE_MS 100
+
 /* Reads of one readiness at most, before others get their turn. */
 #define PST_LINK_READS_MAX 4
 
@@ -36,6 +39,9 @@ struct pst_links {
 	struct pst_turn_hook hook;
 	struct pst_list starved; /* links that found no buffer */
 	struct pst_timer retry;  /* when they look again */
+	struct pst_list paced;   /* links that are read at a rate */
+	struct pst_timer pace;   /* when they get more, */
+	uint64_t paced_ms;       /* and when they last did */
 	struct pst_list handshakes; /* links that can do a step now */
 	struct pst_task handshake_task;
 	uint32_t handshake_count; /* links between pst_link_secure and on_secured */
@@ -54,7 +60,9 @@ struct pst_link {
 	struct pst_pool *out_pool;
 	struct pst_buf in;
 	struct pst_buf out;
-	struct pst_node pending, hungry;
+	struct pst_node pending, hungry, paced;
+	uint32_t pace_bytes_per_s; /* 0: read as it comes */
+	uint64_t pace_credit;      /* thousandths of bytes that may be read now */
 	struct pst_tls *tls;
 	struct pst_buf raw;    /* records received and not opened yet */
 	struct pst_buf sealed; /* records to be sent */
@@ -76,7 +84,7 @@ struct pst_link {
 	bool connecting;   /* the outcome has not been told */
 };
 
-/* Takes one timer of the loop's. */
+/* Takes two timers of the loop's. */
 void pst_links_init(struct pst_links *links, struct pst_loop *loop);
 void pst_links_fini(struct pst_links *links);
 
@@ -94,6 +102,10 @@ int pst_link_connect(struct pst_link *link, struct pst_net *net, const struct ps
  * left bytes in `in` looks at them itself, and calls this once more when it has consumed bytes
  * outside of on_input, so that a full buffer is read into again and an empty one goes back. */
 void pst_link_read(struct pst_link *link, bool wanted);
+
+/* From now on read no more than this on the average, in bytes per second (with TLS: of records); 0: as it
+ * comes. What the peer sends meanwhile is left with the transport, which shuts the peer's window. */
+void pst_link_pace(struct pst_link *link, uint32_t bytes_per_s);
 
 /* The buffer for output, with at least `room` free bytes, to be flushed at the end of this turn;
  * NULL if there is not so much room, or no memory for it: on_room will come. */

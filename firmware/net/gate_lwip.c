@@ -31,7 +31,6 @@
 
 #include "net/lwip_priv.h"
 
-#define FIRST_WINDOW 16384
 #define PRESSED_MS 128000
 #define SLOT_MS 64000
 #define REPLAYS_MAX 64
@@ -71,16 +70,6 @@ struct ticket {
 };
 
 /* --- the table ------------------------------------------------------------------------------ */
-
-static struct pst_addr network_of(const ip_addr_t *ip)
-{
-	struct pst_addr addr = pst_lwip_addr_from(ip, 0);
-
-	addr = pst_addr_network(&addr);
-	if (addr.family == PST_FAMILY_IPV4)
-		addr.ip[3] = 0;
-	return addr;
-}
 
 static void on_destroyed(u8_t id, void *data)
 {
@@ -144,7 +133,7 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tc
 {
 	struct pst_lwip *lwip = pst_lwip_current;
 	struct pst_lwip_gate *gate = &lwip->gate;
-	struct pst_addr network = network_of(&pcb->remote_ip);
+	struct pst_addr network = pst_lwip_network_of(&pcb->remote_ip);
 	struct pst_lwip_half *half;
 
 	(void)id, (void)listener;
@@ -153,8 +142,8 @@ static err_t on_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tc
 	*half = (struct pst_lwip_half){.pcb = pcb, .network = network, .syn = gate->syn.told};
 	tcp_ext_arg_set_callbacks(pcb, PST_LWIP_ARG, &half_callbacks);
 	tcp_ext_arg_set(pcb, PST_LWIP_ARG, half);
-	pcb->rcv_wnd = PST_MIN(pcb->rcv_wnd, FIRST_WINDOW);
-	pcb->rcv_ann_wnd = PST_MIN(pcb->rcv_ann_wnd, FIRST_WINDOW);
+	pcb->rcv_wnd = PST_MIN(pcb->rcv_wnd, PST_LWIP_FIRST_WINDOW);
+	pcb->rcv_ann_wnd = PST_MIN(pcb->rcv_ann_wnd, PST_LWIP_FIRST_WINDOW);
 	return ERR_OK;
 }
 
@@ -368,10 +357,10 @@ err_t pst_lwip_on_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opt
 	struct pst_lwip *lwip = pst_lwip_current;
 	uint8_t flags = TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST);
 
-	(void)packet;
 	lwip->gate.syn_seen = false;
 	if (pcb->state != LISTEN && pcb->state != TIME_WAIT)
-		return ERR_OK;
+		return pcb->state < ESTABLISHED || packet->tot_len == 0 ||
+			pst_lwip_conn_takes(pcb, packet->tot_len) ? ERR_OK : ERR_VAL;
 	if (flags == TCP_SYN)
 		look_at_syn(&lwip->gate, header, options_len, options_first_len, options_second);
 	if (pcb->state == TIME_WAIT)

@@ -17,6 +17,9 @@ extern struct pst_lwip *pst_lwip_current;
 /* The one extra argument of a pcb: a half while its handshake lasts, then a connection. */
 #define PST_LWIP_ARG 0
 
+/* What a client may send before anything of it was read. */
+#define PST_LWIP_FIRST_WINDOW 16384
+
 static inline struct pst_lwip_interface *pst_lwip_interface_of(struct pst_net *net)
 {
 	return PST_CONTAINER(net, struct pst_lwip_interface, net);
@@ -37,8 +40,19 @@ void pst_lwip_pools_init(struct pst_lwip *lwip);
 void pst_lwip_pools_fini(struct pst_lwip *lwip);
 uint64_t pst_lwip_pools_bound(const struct pst_lwip_limits *limits);
 
+/* Is there room for so many bytes that have just arrived? If not, the segment is dropped: once lwIP has taken it,
+ * it would have to be kept in frame buffers. */
+bool pst_lwip_conn_takes(struct tcp_pcb *pcb, uint32_t len);
+
 extern const struct pst_net_ops pst_lwip_net_ops;
 extern const struct pst_dgram_ops pst_lwip_dgram_ops;
+
+/* --- shares of lwIP's pools ----------------------------------------------------------------- */
+
+/* How many bytes may be handed to lwIP now, to be sent. */
+uint32_t pst_lwip_send_max(const struct tcp_pcb *pcb);
+/* The network of a peer, as far as shares go: an IPv4 /24 or an IPv6 /64. */
+struct pst_addr pst_lwip_network_of(const ip_addr_t *ip);
 
 /* --- the gate ------------------------------------------------------------------------------- */
 

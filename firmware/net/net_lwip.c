@@ -11,7 +11,9 @@
  * them to starve everybody else. The window is what is left of the connection's share.
  *
  * The first window is smaller than the full one and grows with what is read, so that a client that
- * nobody wants to hear out cannot fill 64 KiB.
+ * nobody wants to hear out cannot fill 64 KiB. For so much there is memory for every client, by right; what
+ * is beyond comes of a surplus for all. When that runs short, windows shrink to the first one again, and
+ * who has sent beyond is not heard until he was read.
  *
  * A pcb whose owner has left lives on until what was written is delivered; it has the lowest
  * priority, so the next client in need of a pcb takes it. lwIP answers unread bytes with a reset
@@ -28,6 +30,12 @@
 #define PRIO_HALF 1
 #define PRIO_OPEN TCP_PRIO_NORMAL
 #define PRIO_LEFT 0
+/* Pages that a client has a right to: one more than the first window, because the first may be half read. */
+#define RIGHT (PST_LWIP_FIRST_WINDOW / PAGE_BYTES + 1)
+/* So much there is beside all rights. */
+#define SURPLUS_PART 8
+/* Whoever announces smaller segments (RFC 9293 section 3.7.1 has 536 for the smallest network) has us send mostly headers. */
+#define SEGMENT_MIN 88
 
 struct page {
 	struct page *next;
@@ -49,6 +57,7 @@ struct pst_lwip_conn {
 	struct tcp_pcb *pcb; /* NULL: gone */
 	struct page *first, *last;
 	uint32_t withheld; /* of the window */
+	uint32_t page_count;
 	uint8_t error;     /* enum pst_err */
 	bool finished;     /* nothing more will arrive */
 	bool connected;    /* the outcome of connect may be told */
@@ -81,6 +90,39 @@ static struct pst_pool *page_pool(const struct pst_lwip_conn *self)
 	return self->accepted ? &lwip->accept_pages : &lwip->connect_pages;
 }
 
+/* What is left of the clients' pages beyond that to which somebody has a right, or will have one. */
+static uint32_t surplus(const struct pst_lwip *lwip)
+{
+	int64_t left = (int64_t)lwip->accept_pages.count_max - lwip->accept_pages.used_count -
+		lwip->claimed_count;
+
+	return left > 0 ? (uint32_t)left : 0;
+}
+
+static struct page *page_new(struct pst_lwip_conn *self)
+{
+	struct pst_lwip *lwip = self->interface->lwip;
+	struct page *page;
+
+	if (self->accepted && self->page_count >= RIGHT && surplus(lwip) == 0)
+		return NULL;
+	page = pst_pool_get(page_pool(self));
+	if (!page)
+		return NULL;
+	if (self->accepted && self->page_count < RIGHT)
+		lwip->claimed_count--;
+	self->page_count++;
+	return page;
+}
+
+static void page_put(struct pst_lwip_conn *self, struct page *page)
+{
+	pst_pool_put(page_pool(self), page);
+	self->page_count--;
+	if (self->accepted && self->page_count < RIGHT)
+		self->interface->lwip->claimed_count++;
+}
+
 /* The page to write to, or NULL without memory. */
 static struct page *page_tail(struct pst_lwip_conn *self)
 {
@@ -88,7 +130,7 @@ static struct page *page_tail(struct pst_lwip_conn *self)
 
 	if (page && page->to < sizeof(page->bytes))
 		return page;
-	page = pst_pool_get(page_pool(self));
+	page = page_new(self);
 	if (!page)
 		return NULL;
 	page->next = NULL;
@@ -108,7 +150,7 @@ static void page_drop(struct pst_lwip_conn *self)
 	self->first = page->next;
 	if (!self->first)
 		self->last = NULL;
-	pst_pool_put(page_pool(self), page);
+	page_put(self, page);
 }
 
 /* All of a chain of frame buffers, or nothing of it. */
@@ -142,7 +184,7 @@ static bool pages_put(struct pst_lwip_conn *self, const struct pbuf *packet)
 			self->first = page->next;
 		if (self->last == page)
 			self->last = last;
-		pst_pool_put(page_pool(self), page);
+		page_put(self, page);
 	}
 	if (last)
 		last->to = last_to;
@@ -166,11 +208,37 @@ static uint32_t pages_take(struct pst_lwip_conn *self, uint8_t *area, uint32_t s
 	return done;
 }
 
+bool pst_lwip_conn_takes(struct tcp_pcb *pcb, uint32_t len)
+{
+	const struct pst_lwip_conn *self = tcp_ext_arg_get(pcb, PST_LWIP_ARG);
+	uint32_t count;
+
+	if (!self || !self->accepted)
+		return true;
+	if (pcb->ooseq)
+		len += TCP_OOSEQ_MAX_PBUFS * TCP_MSS;
+	count = len / (uint32_t)sizeof(self->last->bytes) + 1;
+	return self->page_count + count <= RIGHT || surplus(self->interface->lwip) >= count;
+}
+
+static bool is_surplus_short(const struct pst_lwip *lwip)
+{
+	return surplus(lwip) < lwip->accept_pages.count_max / (SURPLUS_PART + 1) / 2;
+}
+
 /* The peer may send so much more, and at first some more than that. */
 static void open_window(struct pst_lwip_conn *self, uint32_t len)
 {
 	uint32_t more = PST_MIN(len, self->withheld);
 
+	if (self->accepted && is_surplus_short(self->interface->lwip)) {
+		uint32_t whole = self->pcb ? TCP_WND_MAX(self->pcb) - self->withheld : 0;
+		uint32_t less = PST_MIN(len, whole > PST_LWIP_FIRST_WINDOW ? whole - PST_LWIP_FIRST_WINDOW : 0);
+
+		more = 0;
+		self->withheld += less;
+		len -= less;
+	}
 	self->withheld -= more;
 	for (len += more; len && self->pcb; ) {
 		u16_t step = (u16_t)PST_MIN(len, UINT16_MAX);
@@ -184,8 +252,7 @@ static void open_window(struct pst_lwip_conn *self, uint32_t len)
 
 static bool has_room(const struct pst_lwip_conn *self)
 {
-	return self->pcb && !self->stuck && tcp_sndbuf(self->pcb) > 0 &&
-		tcp_sndqueuelen(self->pcb) < TCP_SND_QUEUELEN;
+	return self->pcb && !self->stuck && pst_lwip_send_max(self->pcb) > 0;
 }
 
 static uint32_t ready_of(const struct pst_net_conn *conn)
@@ -456,7 +523,7 @@ static int64_t lwip_write(struct pst_net_conn *conn, const struct pst_span *span
 		struct pst_span rest = spans[i];
 
 		while (rest.len && has_room(self)) {
-			u16_t len = (u16_t)PST_MIN(PST_MIN(rest.len, (uint32_t)tcp_sndbuf(self->pcb)),
+			u16_t len = (u16_t)PST_MIN(PST_MIN(rest.len, pst_lwip_send_max(self->pcb)),
 				UINT16_MAX);
 
 			if (tcp_write(self->pcb, rest.at, len, TCP_WRITE_FLAG_COPY) != ERR_OK) {
@@ -577,6 +644,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
 	if (!client)
 		return ERR_MEM;
 	client->accepted = true;
+	pcb->mss = PST_MAX(pcb->mss, SEGMENT_MIN);
 	client->connected = true;
 	client->established = true;
 	client->withheld = TCP_WND_MAX(pcb) - pcb->rcv_wnd;
@@ -699,22 +767,31 @@ static void lwip_unlisten(struct pst_net *net, struct pst_net_listener *listener
 
 /* --- pools ---------------------------------------------------------------------------------- */
 
-static uint32_t pages_for(uint32_t bytes)
+/* So that every first window can be filled. */
+static uint32_t rights_of(const struct pst_lwip_limits *limits)
 {
-	return bytes / PAGE_BYTES + 2;
+	return limits->accept_bytes_max / PST_LWIP_FIRST_WINDOW * RIGHT;
+}
+
+static uint32_t accept_pages_of(const struct pst_lwip_limits *limits)
+{
+	return rights_of(limits) + rights_of(limits) / SURPLUS_PART + RIGHT;
+}
+
+static uint32_t connect_pages_of(const struct pst_lwip_limits *limits)
+{
+	return limits->connect_bytes_max / PAGE_BYTES + 2;
 }
 
 void pst_lwip_pools_init(struct pst_lwip *lwip)
 {
-	uint32_t accept_max = pages_for(lwip->limits.accept_bytes_max);
-	uint32_t connect_max = pages_for(lwip->limits.connect_bytes_max);
-
 	pst_pool_init(&lwip->conn_pool, "lwip connections", lwip->mem,
 		sizeof(struct pst_lwip_conn), MEMP_NUM_TCP_PCB, 8);
 	pst_pool_init(&lwip->accept_pages, "lwip pages of clients", lwip->mem, sizeof(struct page),
-		accept_max, 8);
+		accept_pages_of(&lwip->limits), 8);
 	pst_pool_init(&lwip->connect_pages, "lwip pages of servers", lwip->mem, sizeof(struct page),
-		connect_max, 4);
+		connect_pages_of(&lwip->limits), 4);
+	lwip->claimed_count = (int32_t)rights_of(&lwip->limits);
 }
 
 void pst_lwip_pools_fini(struct pst_lwip *lwip)
@@ -727,8 +804,7 @@ void pst_lwip_pools_fini(struct pst_lwip *lwip)
 uint64_t pst_lwip_pools_bound(const struct pst_lwip_limits *limits)
 {
 	return (uint64_t)MEMP_NUM_TCP_PCB * sizeof(struct pst_lwip_conn) +
-		((uint64_t)pages_for(limits->accept_bytes_max) +
-			pages_for(limits->connect_bytes_max)) * sizeof(struct page);
+		((uint64_t)accept_pages_of(limits) + connect_pages_of(limits)) * sizeof(struct page);
 }
 
 const struct pst_net_ops pst_lwip_net_ops = {

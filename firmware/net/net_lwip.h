@@ -29,7 +29,8 @@ uint32_t pst_lwip_conns_max(void);
 
 struct pst_lwip_limits {
 	/* Bytes that have arrived on accepted and on connected sockets and wait to be read, in all.
-	 * Two figures, so that clients who send a lot cannot keep the internal servers' replies out. */
+	 * Two figures, so that clients who send a lot cannot keep the internal servers' replies out.
+	 * Clients have a right to 16 KiB each; what they have beyond comes of an eighth more. */
 	uint32_t accept_bytes_max, connect_bytes_max;
 	/* Clients whose handshake is not over: in all (then one at random makes way, and its
 	 * handshake can still be ended by what it sends), and of one IPv4 /24 or IPv6 /64. */
@@ -70,6 +71,7 @@ struct pst_lwip {
 	struct pst_list interfaces;
 	struct pst_timer timer;
 	struct pst_pool conn_pool, accept_pages, connect_pages;
+	int32_t claimed_count; /* of accept_pages: what clients have, or will have, a right to and have not taken */
 	struct pst_hash_key key; /* of sequence numbers and cookies */
 	struct pst_lwip_gate gate;
 	/* Whose callback is running; NULL once that was closed in it. */
@@ -78,6 +80,15 @@ struct pst_lwip {
 };
 
 struct netif;
+
+/* IPv4's, and IPv6's beside its link-local one. */
+#define PST_LWIP_ADDRESSES_MAX 5
+
+enum pst_lwip_change {
+	PST_LWIP_GOT,        /* an address is there */
+	PST_LWIP_LOST,       /* or no longer */
+	PST_LWIP_UNANSWERED, /* nobody renews the lease: the address will be lost when it ends */
+};
 
 struct pst_lwip_interface {
 	struct pst_net net;
@@ -88,6 +99,14 @@ struct pst_lwip_interface {
 	struct pst_node node;
 	struct pst_list listeners;
 	struct pst_task loopback; /* what it has sent to itself */
+	/* What DHCP or the routers have changed, link-local addresses excepted, those that are there when it is
+	 * set included; from the loop's timer phase. NULL: nobody is told. Set after pst_lwip_add.
+	 *  in  addr: NULL if it is about none */
+	void (*on_change)(struct pst_lwip_interface *interface, enum pst_lwip_change change,
+			  const struct pst_addr *addr);
+	struct pst_addr known[PST_LWIP_ADDRESSES_MAX];
+	uint8_t known_count;
+	bool unanswered;
 	uint8_t mac[6];
 };
 

@@ -13,6 +13,7 @@
 #include <lwip/ethip6.h>
 #include <lwip/init.h>
 #include <lwip/nd6.h>
+#include <lwip/prot/dhcp.h>
 #include <lwip/priv/tcp_priv.h>
 #include <lwip/timeouts.h>
 #include <netif/ethernet.h>
@@ -266,11 +267,71 @@ static void arm(struct pst_lwip *lwip)
 	pst_timer_set(lwip->loop, &lwip->timer, lwip->loop->now_ms + sleep_ms);
 }
 
+static bool is_link_local(const struct pst_addr *addr)
+{
+	return addr->family == PST_FAMILY_IPV6 && addr->ip[0] == 0xfe && (addr->ip[1] & 0xc0) == 0x80;
+}
+
+static bool is_among(const struct pst_addr *addr, const struct pst_addr *all, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		if (pst_addr_eq(addr, &all[i]))
+			return true;
+	return false;
+}
+
+/* lwIP has a callback for this, which comes in the middle of its work; there is no hurry. */
+static void tell_addresses(struct pst_lwip_interface *interface)
+{
+	struct pst_addr all[PST_LWIP_ADDRESSES_MAX], before[PST_LWIP_ADDRESSES_MAX];
+	uint32_t count = 0, before_count = interface->known_count;
+	uint32_t all_count = pst_lwip_addresses(interface, all, PST_COUNT(all));
+
+	for (uint32_t i = 0; i < all_count; i++)
+		if (!is_link_local(&all[i]))
+			all[count++] = all[i];
+	memcpy(before, interface->known, sizeof(before));
+	memcpy(interface->known, all, count * sizeof(all[0]));
+	interface->known_count = (uint8_t)count;
+	for (uint32_t i = 0; i < before_count; i++)
+		if (!is_among(&before[i], all, count))
+			interface->on_change(interface, PST_LWIP_LOST, &before[i]);
+	for (uint32_t i = 0; i < count; i++)
+		if (!is_among(&all[i], before, before_count))
+			interface->on_change(interface, PST_LWIP_GOT, &all[i]);
+}
+
+static void tell_lease(struct pst_lwip_interface *interface)
+{
+	const struct dhcp *dhcp = netif_dhcp_data(interface->netif);
+	bool unanswered = dhcp && dhcp->state == DHCP_STATE_REBINDING;
+
+	if (unanswered && !interface->unanswered)
+		interface->on_change(interface, PST_LWIP_UNANSWERED, NULL);
+	interface->unanswered = unanswered;
+}
+
+static void tell_changes(struct pst_lwip *lwip)
+{
+	struct pst_node *node = pst_list_first(&lwip->interfaces);
+
+	for (; node; node = pst_list_next(&lwip->interfaces, node)) {
+		struct pst_lwip_interface *interface =
+			PST_CONTAINER(node, struct pst_lwip_interface, node);
+
+		if (!interface->on_change)
+			continue;
+		tell_addresses(interface);
+		tell_lease(interface);
+	}
+}
+
 static void timer_on_due(struct pst_timer *timer)
 {
 	struct pst_lwip *lwip = PST_CONTAINER(timer, struct pst_lwip, timer);
 
 	sys_check_timeouts();
+	tell_changes(lwip);
 	pst_lwip_settle(lwip);
 	arm(lwip);
 }

@@ -52,7 +52,7 @@ uint64_t pst_proxy_bound(const struct pst_proxy_conf *conf)
 uint32_t pst_proxy_timers_max(const struct pst_proxy_conf *conf)
 {
 	return conf->session_count_max + relay_count_max(conf) + txn_count_max(conf) +
-	       pst_checks_timers_max() + 8;
+	       pst_checks_timers_max() + 9;
 }
 
 /* ---- load ------------------------------------------------------------------------------------ */

@@ -63,6 +63,7 @@ struct pst_proxy_conf {
 	uint32_t rate_bytes_per_s; /* averaged after the first minute */
 	uint32_t reply_ms;         /* our own cap after the client's dot */
 	uint32_t drain_ms;
+	uint32_t tarpit_bytes_per_s; /* what is read of an offender; 0: as it comes */
 };
 
 static inline struct pst_proxy_conf *pst_proxy_conf_ref(struct pst_proxy_conf *conf)

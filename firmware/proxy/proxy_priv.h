@@ -47,6 +47,7 @@ struct pst_proxy {
 	struct pst_hash_key name_key; /* makes sessions' numbers into names that tell nobody how many */
 	uint64_t session_number;
 	uint32_t slow_count; /* sessions whose next reply is held back */
+	uint32_t held_count; /* sessions that are read at the rate of `tarpit` */
 	bool overloaded; /* above the high-water mark, and not yet below the low one */
 	bool draining, drained;
 	uint8_t refusal[160];

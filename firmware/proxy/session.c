@@ -20,6 +20,11 @@
 
 _Static_assert(sizeof(struct pst_session) <= 1536, "an idle session is small");
 
+static uint32_t held_back_max(const struct pst_session *session)
+{
+	return PST_MAX(session->proxy->session_count_bound / SLOW_PART, 1u);
+}
+
 /* ---- time ------------------------------------------------------------------------------------ */
 
 /* The client gave a sign of life. Its own time counts against it; ours never does. */
@@ -30,7 +35,8 @@ static void account(struct pst_session *session)
 	if (session->wait != PST_WAIT_CLIENT)
 		return;
 	session->txn_ms += spent_ms;
-	if (pst_smtp_server_in_body(&session->core))
+	/* Who is held can be no faster than we read him. */
+	if (pst_smtp_server_in_body(&session->core) && !session->held)
 		session->body_ms += spent_ms;
 	session->since_ms += spent_ms;
 }
@@ -104,6 +110,34 @@ void pst_session_arm(struct pst_session *session)
 	pst_timer_set(session->proxy->env.loop, &session->timer, session->since_ms + wait_ms);
 }
 
+/* ---- the tarpit ------------------------------------------------------------------------------ */
+
+/* An offender is read at a rate from now on: what he sends fills his own buffers, not our time. Under overload he
+ * would only keep a session from others. */
+void pst_session_hold(struct pst_session *session)
+{
+	struct pst_proxy *proxy = session->proxy;
+	uint32_t rate = session->conf->tarpit_bytes_per_s;
+
+	if (rate == 0 || session->held || session->trusted || session->phase != PST_SESSION_OPEN ||
+	    proxy->held_count >= held_back_max(session) || pst_proxy_presses(proxy, session))
+		return;
+	account(session);
+	session->held = true;
+	proxy->held_count++;
+	pst_count(proxy->env.counters, PST_COUNTER_tarpitted);
+	pst_link_pace(&session->link, rate);
+}
+
+static void let_go(struct pst_session *session)
+{
+	if (!session->held)
+		return;
+	session->held = false;
+	session->proxy->held_count--;
+	pst_link_pace(&session->link, 0);
+}
+
 /* ---- the end of a session -------------------------------------------------------------------- */
 
 /* It spoke again, so it has heard our last answer; or it ended, and may not have. */
@@ -120,6 +154,7 @@ void pst_session_close(struct pst_session *session, bool reset)
 	if (session->phase == PST_SESSION_DEAD)
 		return;
 	session->phase = PST_SESSION_DEAD;
+	let_go(session);
 	session->proxy->slow_count -= session->wait == PST_WAIT_SLOW;
 	pst_session_end_securing(session);
 	settle(session, false);
@@ -158,6 +193,7 @@ void pst_session_hang_up(struct pst_session *session, bool after_quit)
 {
 	bool flushed = pst_link_flush(&session->link);
 
+	let_go(session);
 	pst_smtp_server_close(&session->core);
 	if (session->link.error || (flushed && after_quit && session->link.in.len == 0)) {
 		pst_session_close(session, false);
@@ -196,13 +232,6 @@ void pst_session_say_and_hang_up(struct pst_session *session, enum pst_reason re
 		pst_session_hang_up(session, false);
 }
 
-static bool may_be_held(const struct pst_session *session)
-{
-	uint32_t max = session->proxy->session_count_bound / SLOW_PART;
-
-	return session->proxy->slow_count < PST_MAX(max, 1);
-}
-
 /* Under overload the first error of a client of whom nothing good is known is its last. */
 static uint32_t errors_max(const struct pst_session *session)
 {
@@ -224,8 +253,10 @@ void pst_session_reply(struct pst_session *session, const struct pst_smtp_reply 
 	}
 	if (!pst_session_put_reply(session, reply))
 		return;
-	if (offence && !session->trusted && session->error_count >= policy->error_soft_count &&
-	    may_be_held(session))
+	if (!offence || session->trusted || session->error_count < policy->error_soft_count)
+		return;
+	pst_session_hold(session);
+	if (session->proxy->slow_count < held_back_max(session))
 		pst_session_set_wait(session, PST_WAIT_SLOW);
 }
 

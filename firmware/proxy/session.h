@@ -67,6 +67,7 @@ struct pst_session {
 	bool hidden;     /* who it is: a router gives all clients its own address */
 	bool submission; /* likewise, for users who log in; no sender checks */
 	bool waits_on; /* longer than usual for the greeting: its address looks bad */
+	bool held;      /* read at the rate of `tarpit` */
 	bool securing;  /* one of proxy->handshake_count */
 	struct pst_conduct conduct;
 	struct pst_relay_private private; /* of a submission session */

@@ -40,6 +40,7 @@ static void note_refusal(struct pst_session *session, enum pst_reason reason)
 		return;
 	session->refused_txn = session->txn_count;
 	session->refused_count++;
+	pst_session_hold(session);
 }
 
 static void on_recipient(void *owner, const struct pst_smtp_reply *reply)

@@ -18,6 +18,8 @@ static inline uint64_t pst_session_now(const struct pst_session *session)
 	return session->proxy->env.loop->now_ms;
 }
 void pst_session_set_wait(struct pst_session *session, enum pst_session_wait wait);
+/* Penalise the client, if the owner wants it (`tarpit`) and there is room. */
+void pst_session_hold(struct pst_session *session);
 /* The timer, at the deadline of the present wait. */
 void pst_session_arm(struct pst_session *session);
 /* Go on with what the client has sent: now, or in the next turn. */

@@ -29,9 +29,9 @@ static void draw_listeners(struct sim_plan *plan, struct pst_rng_seed *rng)
 		pst_bytes_print(conf, "listen 192.0.2.25:465 tls\n");
 		plan->tls_listener = count++;
 	}
-	/* The wire's hosts have IPv4 alone. */
-	if (plan->net == SIM_NET_MEMORY && one_in(rng, 3)) {
-		pst_bytes_print(conf, "listen [2001:db8::25]:25\n");
+	/* On the wire an IPv6 neighbour is who is of the same /64. */
+	if (one_in(rng, 3)) {
+		pst_bytes_print(conf, "listen [2001:db8:7:1::25]:25\n");
 		plan->ipv6_listener = count++;
 	}
 	if (one_in(rng, 4)) {
@@ -91,6 +91,8 @@ static void draw_times(struct sim_plan *plan, struct pst_rng_seed *rng)
 			PICK(rng, 5, 30), PICK(rng, 10, 300), PICK(rng, 10, 60, 600));
 	pst_bytes_print(conf, "timeout relay-noop %u relay-idle %u relay-life %u\n",
 			PICK(rng, 2, 60), PICK(rng, 1, 5), PICK(rng, 3, 300));
+	if (one_in(rng, 2))
+		pst_bytes_print(conf, "tarpit %u\n", PICK(rng, 16, 200, 5000));
 }
 
 static void draw_checks(struct sim_plan *plan, struct pst_rng_seed *rng)
@@ -113,6 +115,9 @@ static void draw_checks(struct sim_plan *plan, struct pst_rng_seed *rng)
 		pst_bytes_print(conf, "dnsbl good.example score -5 codes 127.0.0.[1-9]\n");
 	if (one_in(rng, 3))
 		pst_bytes_print(conf, "spf off\n");
+	if (one_in(rng, 3)) /* the probe at the end does not come twice */
+		pst_bytes_print(conf, "allow client 100.64.0.9\ngreylist on from %u delay %u window %u\n", PICK(rng, 0, 2),
+				PICK(rng, 1, 60), PICK(rng, 120, 3600));
 	plan->drops = one_in(rng, 6);
 	if (plan->drops)
 		pst_bytes_print(conf, "verdict drop 8\n");
@@ -152,6 +157,7 @@ void sim_plan_draw(struct sim_plan *plan, struct pst_rng_seed *rng, enum sim_net
 		plan->loss = plan->calm ? 0 : PICK(rng, 0, 5, 50, 200);
 		plan->duplicate = PICK(rng, 0, 0, 20);
 		plan->corrupt = plan->calm ? 0 : PICK(rng, 0, 0, 20);
+		plan->reset = plan->calm ? 0 : PICK(rng, 0, 0, 2, 20);
 	}
 	draw_listeners(plan, rng);
 	draw_routes(plan, rng);

@@ -49,6 +49,7 @@ struct sim_plan {
 	uint32_t latency_ms; /* of internal servers, before each piece they say */
 	uint32_t server_faults, event_count;
 	uint32_t loss, duplicate, corrupt; /* of 1,000 frames; lwIP only */
+	uint32_t reset;      /* of 1,000 frames, behind which somebody on the way says RST */
 	uint32_t delay_ms, jitter_ms;
 	struct pst_bytes conf;
 };

@@ -136,12 +136,60 @@ static void damage(struct wire *wire, struct frame *frame)
 		frame->bytes[at] ^= (uint8_t)(1 + pst_rng_seed_below(&wire->rng, 255));
 }
 
+static uint32_t get16(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 8 | at[1];
+}
+
+static void put_sum(uint8_t *at, uint32_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	at[0] = (uint8_t)(~sum >> 8);
+	at[1] = (uint8_t)~sum;
+}
+
+/* A middlebox has enough of this connection: the receiver hears so from the sender, with the number that comes next. */
+static struct frame *forge_reset(struct wire *wire, const struct frame *frame)
+{
+	uint32_t next, sum = 6 + 20;
+	struct pst_span whole = {frame->bytes, PST_FRAME_HEADER + 40};
+	struct frame *reset;
+	uint8_t *ip, *tcp;
+
+	if (frame->len < whole.len || get16(frame->bytes + 12) != 0x0800 || frame->bytes[14] != 0x45 ||
+	    frame->bytes[23] != 6)
+		return NULL;
+	reset = frame_new(frame->from, &whole, 1);
+	ip = reset->bytes + PST_FRAME_HEADER;
+	tcp = ip + 20;
+	next = (get16(tcp + 4) << 16 | get16(tcp + 6)) + get16(ip + 2) - 20 -
+	       (uint32_t)(tcp[12] >> 4) * 4 + ((tcp[13] & 2) != 0);
+	for (int i = 0; i < 4; i++)
+		tcp[4 + i] = (uint8_t)(next >> (24 - 8 * i));
+	tcp[12] = 0x50;
+	tcp[13] = 0x14;
+	memset(tcp + 14, 0, 6);
+	memcpy(ip + 2, "\0\50", 2);
+	memset(ip + 10, 0, 2);
+	for (int i = 12; i < 40; i += 2)
+		sum += get16(ip + i);
+	put_sum(tcp + 16, sum);
+	sum = 0;
+	for (int i = 0; i < 20; i += 2)
+		sum += get16(ip + i);
+	put_sum(ip + 10, sum);
+	pcap_add(wire, reset);
+	return reset;
+}
+
 static void send(struct pst_frames *frames, const struct pst_span *parts, uint32_t count)
 {
 	struct host *host = PST_CONTAINER(frames, struct host, frames);
 	struct wire *wire = host->wire;
 	const struct sim_plan *plan = &wire->sim->plan;
 	struct frame *frame = frame_new((uint32_t)(host - wire->hosts), parts, count);
+	struct frame *reset = NULL;
 
 	pcap_add(wire, frame);
 	sim_hash(wire->sim, frame->bytes, frame->len);
@@ -156,7 +204,11 @@ static void send(struct pst_frames *frames, const struct pst_span *parts, uint32
 	}
 	if (happens(wire, plan->corrupt))
 		damage(wire, frame);
+	if (happens(wire, plan->reset))
+		reset = forge_reset(wire, frame);
 	enqueue(wire, frame);
+	if (reset)
+		enqueue(wire, reset);
 }
 
 static void deliver(struct wire *wire, const struct frame *frame)
@@ -192,14 +244,22 @@ static void on_due(struct pst_timer *timer)
 
 /* --- hosts -------------------------------------------------------------------------------------- */
 
-static struct host *host_new(struct wire *wire, const struct pst_addr *address)
+/*  in  second: one of IPv6, or NULL */
+static struct host *host_new(struct wire *wire, const struct pst_addr *address,
+			     const struct pst_addr *second)
 {
-	struct pst_interface_conf conf = {.ipv4 = {.net = *address, .bits = 0}};
+	struct pst_interface_conf conf = {0};
 	struct host *host = &wire->hosts[wire->host_count];
 	uint8_t number = (uint8_t)wire->host_count;
 
 	PST_BUG_ON(wire->host_count == HOSTS_MAX);
 	memcpy(conf.mac, (const uint8_t[]){2, 0, 0, 0, 1, number}, 6);
+	if (address->family == PST_FAMILY_IPV4)
+		conf.ipv4.net = *address;
+	else
+		conf.ipv6[conf.ipv6_count++] = (struct pst_cidr){.net = *address, .bits = 64};
+	if (number == 0 && second)
+		conf.ipv6[conf.ipv6_count++] = (struct pst_cidr){.net = *second, .bits = 64};
 	host->wire = wire;
 	host->address = *address;
 	host->frames.send = send;
@@ -215,7 +275,7 @@ static struct pst_net *net_of(struct pst_stage_wire *seam, const struct pst_addr
 	for (uint32_t i = 0; i < wire->host_count; i++)
 		if (pst_addr_eq(&wire->hosts[i].address, address))
 			return &wire->hosts[i].interface.net;
-	return &host_new(wire, address)->interface.net;
+	return &host_new(wire, address, NULL)->interface.net;
 }
 
 static void open_wire(struct pst_stage_wire *seam, struct pst_stage *stage)
@@ -228,12 +288,22 @@ static void open_wire(struct pst_stage_wire *seam, struct pst_stage *stage)
 		.accept_turn_max = 16,
 	};
 	struct wire *wire = wire_of(seam);
-	struct pst_addr address;
+	bool ipv6 = wire->sim->plan.ipv6_listener > 0;
+	struct pst_addr address, own, clients;
 
 	PST_BUG_ON(pst_lwip_open(&wire->lwip, &stage->loop, &wire->sim->wire_memory.mem, &stage->rng.rng,
 				 &limits) < 0);
 	PST_BUG_ON(pst_addr_parse(PST_SPAN("192.0.2.25"), &address) < 0);
-	seam->proxy_net = &host_new(wire, &address)->interface.net;
+	PST_BUG_ON(pst_addr_parse(PST_SPAN("2001:db8:7:1::25"), &own) < 0);
+	PST_BUG_ON(pst_addr_parse(PST_SPAN("2001:db8:7:1::1"), &clients) < 0);
+	seam->proxy_net = &host_new(wire, &address, ipv6 ? &own : NULL)->interface.net;
+	if (!ipv6)
+		return;
+	/* IPv6 looks first for who else has the address. */
+	(void)host_new(wire, &clients, NULL);
+	while (!pst_lwip_is_ready(&wire->hosts[0].interface) ||
+	       !pst_lwip_is_ready(&wire->hosts[1].interface))
+		pst_loop_turn(&stage->loop, true);
 }
 
 static void close_wire(struct pst_stage_wire *seam)

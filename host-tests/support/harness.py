@@ -63,13 +63,13 @@ def test(name=None, seconds=30, full=False, alone=False, root=False, kernel=Fals
     return register
 
 
-def table(rows, seconds=30, full=False, alone=False, root=False):
+def table(rows, seconds=30, full=False, alone=False, root=False, own=False):
     """One test per row; the row's first column is the test's name."""
     def register(function):
         module = function.__module__.rsplit('.', 1)[-1].removeprefix('t_')
         for row in rows:
             REGISTRY.append(Case('%s.%s.%s' % (module, function.__name__, row[0]), function,
-                                 tuple(row), seconds, full, alone, root))
+                                 tuple(row), seconds, full, alone, root, own))
         return function
     return register
 

@@ -24,7 +24,7 @@ PACKAGES = {
     'exim': 'exim4-daemon-light', 'opensmtpd': 'opensmtpd', 'msmtp': 'msmtp',
     'dovecot': 'dovecot-core dovecot-imapd dovecot-lmtpd dovecot-pop3d', 'dkimpy': 'python3-dkim',
     'nginx': 'nginx-core',
-    'ssleay': 'libnet-ssleay-perl', 'unbound': 'unbound', 'nsd': 'nsd', 'rbldnsd': 'rbldnsd',
+    'ssleay': 'libnet-ssleay-perl', 'unbound': 'unbound', 'nsd': 'nsd', 'rbldnsd': 'rbldnsd', 'dnsmasq': 'dnsmasq-base',
 }
 NPM = {'nodemailer': '10.6.0'}
 TOOLS = {
@@ -49,6 +49,7 @@ TOOLS = {
     'nsd': ('nsd', 'usr/sbin/nsd'),
     'rbldnsd': ('rbldnsd', 'usr/sbin/rbldnsd'),
     'nginx': ('nginx', 'usr/sbin/nginx'),
+    'dnsmasq': ('dnsmasq', 'usr/sbin/dnsmasq'),
     'ssleay': ('ssleay', 'usr/lib/%s/perl5/5.36/Net/SSLeay.pm'),
 }
 SYSTEM_FIRST = ('curl',)

@@ -437,6 +437,12 @@ err_t pst_lwip_on_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opt
 	return ERR_OK;
 }
 
+u16_t pst_lwip_ooseq_max(struct tcp_pcb *pcb)
+{
+	(void)pcb;
+	return TCP_OOSEQ_MAX_PBUFS;
+}
+
 u32_t pst_lwip_isn(
 	const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote, u16_t remote_port)
 {

@@ -453,6 +453,62 @@ static void closed_while_starved(void **state)
 	assert_int_equal(far_end.input_count, 0);
 }
 
+/* Ten bytes a second: at first none, then one each tenth, and no more than ten at once. */
+static void paced(void **state)
+{
+	(void)state;
+	connect_to(25);
+	turns();
+	pst_link_pace(&far_end.link, 10);
+	say(&near_end, "0123456789abcdefghijklmnopqr");
+	turns();
+	assert_int_equal(far_end.got.len, 0);
+	sim.mono_ms += 100;
+	turns();
+	assert_int_equal(far_end.got.len, 1);
+	for (int i = 0; i < 9; i++) {
+		sim.mono_ms += 100;
+		turns();
+	}
+	assert_int_equal(far_end.got.len, 10);
+	sim.mono_ms += 60000;
+	turns();
+	assert_int_equal(far_end.got.len, 20);
+	/* What it does not use is not saved up for longer than a second. */
+	pst_link_read(&far_end.link, false);
+	for (int i = 0; i < 100; i++) {
+		sim.mono_ms += 100;
+		turns();
+	}
+	pst_link_read(&far_end.link, true);
+	turns();
+	check_span(pst_bytes_from(&far_end.got, 0), "0123456789abcdefghijklmnopqr");
+	say(&near_end, "faster");
+	turns();
+	assert_int_equal(far_end.got.len, 30);
+	pst_link_pace(&far_end.link, 0);
+	turns();
+	assert_int_equal(far_end.got.len, 34);
+}
+
+static void closed_while_paced(void **state)
+{
+	(void)state;
+	connect_to(25);
+	turns();
+	pst_link_pace(&far_end.link, 10);
+	pst_link_pace(&near_end.link, 10);
+	pst_link_close(&far_end.link, false);
+	sim.mono_ms += 100;
+	turns();
+	assert_true(near_end.link.end);
+	assert_true(pst_timer_armed(&links.pace));
+	pst_link_close(&near_end.link, false);
+	sim.mono_ms += 100;
+	turns();
+	assert_false(pst_timer_armed(&links.pace));
+}
+
 static void zeroed_is_closed(void **state)
 {
 	struct pst_link link = {0};
@@ -484,6 +540,8 @@ int main(void)
 		ROW(starved_of_input),
 		ROW(starved_of_output),
 		ROW(closed_while_starved),
+		ROW(paced),
+		ROW(closed_while_paced),
 		cmocka_unit_test(zeroed_is_closed),
 	};
 

@@ -69,6 +69,17 @@
 #define LWIP_ICMP 1
 #define LWIP_DHCP 1
 #define LWIP_DHCP_DOES_ACD_CHECK 0
+/* lwIP counts a lease by minutes, rounds up, and forgets one of more than 45 days without asking for it anew: by 5 s,
+ * rounded down, in 32 bits. */
+#define DHCP_TIMEOUT_SIZE_T u32_t
+#define DHCP_COARSE_TIMER_SECS 5
+#define DHCP_DEFINE_CUSTOM_TIMEOUTS 1
+#define POSTERN_DHCP_TICKS(seconds) LWIP_MAX((seconds) / DHCP_COARSE_TIMER_SECS, 1)
+#define DHCP_SET_TIMEOUT_FROM_OFFERED_T0_LEASE(ticks, dhcp) ((ticks) = POSTERN_DHCP_TICKS((dhcp)->offered_t0_lease))
+#define DHCP_SET_TIMEOUT_FROM_OFFERED_T1_RENEW(ticks, dhcp) ((ticks) = POSTERN_DHCP_TICKS((dhcp)->offered_t1_renew))
+#define DHCP_SET_TIMEOUT_FROM_OFFERED_T2_REBIND(ticks, dhcp) ((ticks) = POSTERN_DHCP_TICKS((dhcp)->offered_t2_rebind))
+#define DHCP_NEXT_TIMEOUT_THRESHOLD (60 / DHCP_COARSE_TIMER_SECS)
+#define DHCP_REQUEST_BACKOFF_SEQUENCE(tries) ((u16_t)(((tries) < 6 ? 1 << (tries) : 60) * 1000))
 #define LWIP_IPV6 1
 #define LWIP_IPV6_AUTOCONFIG 1
 #define LWIP_IPV6_MLD 1
@@ -94,6 +105,7 @@
 #define TCP_OVERSIZE 256
 #define TCP_QUEUE_OOSEQ 1
 #define TCP_OOSEQ_MAX_PBUFS 8
+#define TCP_OOSEQ_PBUFS_LIMIT(pcb) pst_lwip_ooseq_max(pcb)
 #define LWIP_TCP_SACK_OUT 1
 #define LWIP_TCP_TIMESTAMPS 1
 #define LWIP_TCP_KEEPALIVE 1

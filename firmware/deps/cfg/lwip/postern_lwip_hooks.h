@@ -15,6 +15,9 @@ struct tcp_pcb;
 err_t pst_lwip_on_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t options_len,
 	u16_t options_first_len, u8_t *options_second, struct pbuf *packet);
 
+/* How many frame buffers with what came out of order this pcb may keep now. */
+u16_t pst_lwip_ooseq_max(struct tcp_pcb *pcb);
+
 /* The initial sequence number of a connection (RFC 6528), from the rng seam. */
 u32_t pst_lwip_isn(const ip_addr_t *local, u16_t local_port, const ip_addr_t *remote,
 	u16_t remote_port);
