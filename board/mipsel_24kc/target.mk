@@ -5,4 +5,4 @@ ARCHFLAGS := -mips32r2 -mtune=24kc -msoft-float -mplt -mno-shared -minterlink-mi
 COMPACT := -mips16
 QEMU_USER := qemu-mipsel-static -cpu 24Kc
 SIZE_MAX := 1300000
-SIZE_MAX_MINIMAL := 600000
+SIZE_MAX_MINIMAL := 850000

@@ -52,6 +52,7 @@ MAIN = [
     ("option bare_newline 'reject'", 'bare-newline reject'),
     ("option sessions '50'", 'limit sessions 50'),
     ("option per_client '5'", 'limit per-client 5'),
+    ("option tarpit '4096'", 'tarpit 4096'),
     ("option early_talk '3s'", 'timeout early-talk 3s'),
     ("option idle '2m'", 'timeout idle 2m'),
     ("list resolver '192.0.2.53'", 'dns 192.0.2.53'),
