@@ -51,6 +51,7 @@ MAIN = [
     ("option early_talk '3s'", 'timeout early-talk 3s'),
     ("option idle '2m'", 'timeout idle 2m'),
     ("list resolver '192.0.2.53'", 'dns 192.0.2.53'),
+    ("list resolver '192.0.2.53'\n\tlist resolver '[2001:db8::53]:5353'", 'dns 192.0.2.53 [2001:db8::53]:5353'),
     ("option dns_trouble 'defer'", 'dns trouble defer'),
     ("option dns_cache '256K'", 'dns cache 256K'),
     ("option spf_fail '3'", 'spf fail 3'),
