@@ -313,6 +313,13 @@ def suite_openwrt(_options):
     return run_script([PYTHON, 'host-tests/openwrt/run.py', '--postern', OUT + '/postern'])
 
 
+def suite_luci(_options):
+    """LuCI's pages in a browser."""
+    if not make():
+        return Count(failed=1)
+    return run_script([PYTHON, 'host-tests/luci/run.py', '--postern', OUT + '/postern', '--out', OUT])
+
+
 FUZZ_SECONDS = 4        # of each target: what breaks at once is found at once
 FUZZER_RUNTIME = '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*.a'
 
@@ -369,6 +376,7 @@ SUITES = {
     'lwip': suite_lwip,
     'interop': suite_interop,
     'openwrt': suite_openwrt,
+    'luci': suite_luci,
 }
 BY_NAME_ONLY = {'emulated': suite_emulated}     # make board-unit
 

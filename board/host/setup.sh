@@ -46,6 +46,7 @@ test)
 	need busybox busybox
 	need openssl openssl
 	need testssl.sh testssl
+	need chromium chromium
 	need gpg gpg
 	need gpg-agent gpg-agent
 	need python3-spf /usr/lib/python3/dist-packages/spf.py

@@ -72,6 +72,15 @@ def postern(binary, architecture, version):
                    conffiles=('/etc/config/postern',), users=('postern=465:postern=465',))
 
 
+def luci(version):
+    """The pages for OpenWrt's web interface, the same for every device."""
+    above = os.path.join(HERE, 'luci')
+    files = folder(os.path.join(above, 'root'))
+    files.update({'/www' + path: entry for path, entry in folder(os.path.join(above, 'htdocs')).items()})
+    return Package(name='luci-app-postern', version=version, files=files, depends=('libc', 'luci-base', 'postern'),
+                   section='luci', license='MIT', description='Pages for Postern in LuCI: status and settings')
+
+
 def write(package, out):
     """Both kinds into a folder, or the one that the file's name says."""
     names = ['%s_%s_%s.ipk' % (package.name, package.version, package.architecture),
@@ -91,6 +100,8 @@ def main():
     parser.add_argument('--version', default=program_version())
     options = parser.parse_args()
     write(postern(options.postern, options.architecture, options.version), options.out)
+    if os.path.isdir(options.out):
+        write(luci(options.version), options.out)
 
 
 if __name__ == '__main__':

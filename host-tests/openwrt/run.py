@@ -56,6 +56,7 @@ MAIN = [
     ("option early_talk '3s'", 'timeout early-talk 3s'),
     ("option idle '2m'", 'timeout idle 2m'),
     ("list resolver '192.0.2.53'", 'dns 192.0.2.53'),
+    ("list resolver '192.0.2.53'\n\tlist resolver '[2001:db8::53]:5353'", 'dns 192.0.2.53 [2001:db8::53]:5353'),
     ("option dns_trouble 'defer'", 'dns trouble defer'),
     ("option dns_cache '256K'", 'dns cache 256K'),
     ("option spf_fail '3'", 'spf fail 3'),
@@ -92,7 +93,16 @@ BAD = [
     ("option mode 'maybe'", 'mode'), ("option tag_score 'high'", 'tag_score'), ("option rules 'perhaps'", 'rules'),
     ("option os 'linux'", 'os'),
     ("option hostname 'a b'", 'hostname'), ("list listen '0.0.0.0:25 tls'", 'listen'),
-    ("option subject 'a\"b'", 'subject'), ("list deny_client '1.2.3.4 #'", 'deny_client'),
+    ("list resolver '192.0.2.53 off'", 'resolver'), ("option subject 'a\"b'", 'subject'), ("list deny_client '1.2.3.4 #'", 'deny_client'),
+]
+
+
+BAD_SECTIONS = [
+    ("config relay\n\tlist domain 'b.example'\n\tlist server '192.0.2.11:25'\n\toption connections 'x'", 'connections'),
+    ("config relay\n\tlist domain 'b.example'\n\tlist server '192.0.2.11:25'\n\toption verify 'a b'", 'verify'),
+    ("config relay\n\tlist domain 'b.example'", 'server'), ("config relay\n\tlist server '192.0.2.11:25'", 'domain'),
+    ("config dnsbl\n\toption zone 'zen.example'\n\toption direct 'perhaps'", 'direct'),
+    ("config dnsbl\n\toption zone 'zen.example'\n\toption score 'x'", 'score'), ("config dnsbl\n\toption score '1'", 'zone'),
 ]
 
 
@@ -173,6 +183,8 @@ def main():
             trial.test('section: ' + line, trial.becomes, "config postern 'main'\n\n%s\n\n%s" % (RELAY, uci), line, True)
         for uci, option in BAD:
             trial.test('bad: ' + uci, trial.refused, "config postern 'main'\n\t%s\n\n%s" % (uci, RELAY), option)
+        for uci, option in BAD_SECTIONS:
+            trial.test('bad: ' + uci, trial.refused, "config postern 'main'\n\n%s\n\n%s" % (RELAY, uci), option)
         parts = [packages, feed]
         if os.geteuid() == 0:
             parts.append(service)

@@ -220,7 +220,7 @@ def header_guards(tree):
 
 
 TEXT_SUFFIXES = ('.c', '.h', '.py', '.sh', '.mk', '.md', '.conf', '.def', 'Makefile', 'Kconfig',
-                 'LAYERS', 'lock', 'defconfig', '.ci/run')
+                 'LAYERS', 'lock', 'defconfig', '.ci/run', '.js', '.css', '.json')
 DATA_SUFFIXES = ('.conf', '.tsv', '.cf')    # of tests: their white space may be what is tested
 
 
