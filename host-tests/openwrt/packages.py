@@ -178,8 +178,10 @@ class Ours:
                            env=dict(os.environ, TZ='UTC%d' % number, PYTHONHASHSEED=str(number)))
             names = sorted(os.listdir(out))
             version = package.program_version()
-            same(names, ['postern-%s.apk' % version, 'postern_%s_aarch64_cortex-a53.ipk' % version], 'names')
-            raw = {name[-3:]: package.read(os.path.join(out, name)) for name in names}
+            same(names, ['luci-app-postern-%s.apk' % version, 'luci-app-postern_%s_all.ipk' % version,
+                         'postern-%s.apk' % version, 'postern_%s_aarch64_cortex-a53.ipk' % version], 'names')
+            raw = {('pages ' if name.startswith('luci') else '') + name[-3:]: package.read(os.path.join(out, name))
+                   for name in names}
             check(number == 0 or raw == self.raw, 'two builds differ')
             self.raw = raw
         self.ipk, self.apk = Ipk(self.raw['ipk']), apk_reader.read(self.raw['apk'])
@@ -206,6 +208,15 @@ class Ours:
         folders = {path: entry[0] for path, entry in self.apk.folders.items() if not path.startswith('/lib/apk')}
         same(folders, self.ipk.folders, 'folders')
         same(self.apk.links, {}, 'links')
+
+    def pages(self):
+        ipk, apk = Ipk(self.raw['pages ipk']), apk_reader.read(self.raw['pages apk'])
+        files = {path: entry for path, entry in apk.files.items() if not path.startswith('/lib/apk/')}
+        same({path: (entry[0], entry[3]) for path, entry in files.items()}, ipk.files, 'files')
+        for path in ('/www/luci-static/resources/view/postern/status.js', '/usr/share/rpcd/acl.d/luci-app-postern.json',
+                     '/usr/share/luci/menu.d/luci-app-postern.json'):
+            check(path in files, 'no %s' % path)
+        same((apk.info['arch'], ipk.fields['Architecture']), ('noarch', 'all'), 'architecture')
 
     def same_words(self):
         info, fields = self.apk.info, self.ipk.fields
@@ -272,6 +283,7 @@ def tests(postern, folder):
     yield 'packages: the same tree', ours.same_tree
     yield 'packages: the same words', ours.same_words
     yield 'packages: what lies in /lib/apk/packages', ours.notes
+    yield 'packages: the pages', ours.pages
     yield 'packages: scripts', ours.scripts
     yield 'packages: a broken bit is seen', ours.broken
     yield 'packages: another one', ours.another_package
