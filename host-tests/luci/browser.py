@@ -122,7 +122,7 @@ class Browser:
 
     def shape(self, width, height, phone=False):
         self.call('Emulation.setDeviceMetricsOverride', {'width': width, 'height': height, 'mobile': phone,
-                                                         'deviceScaleFactor': 2 if phone else 1})
+                                                         'deviceScaleFactor': 1})
 
     def open(self, url, ready="document.body?.dataset.ready"):
         self.call('Page.navigate', {'url': 'about:blank'})
