@@ -46,7 +46,7 @@ Q := $(if $(V),,@)
 CONFIG_GOALS := defconfig menuconfig olddefconfig savedefconfig
 TEST_GOALS := test tidy unit contract conformance e2e lwip interop sim fuzz-replay
 BUILD_GOALS := all postern tests size board-unit package
-BOARD_GOALS := qemu qemu-test board-test
+BOARD_GOALS := qemu qemu-test qemu-cost board-test
 GOALS := help run run-lwip bench fuzz clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS) $(BOARD_GOALS)
 
 .PHONY: $(GOALS)
@@ -73,7 +73,7 @@ Postern, a spam-filtering SMTP proxy
 
   make BOARD=NAME package    packages for OpenWrt, in build/NAME (board/openwrt/README.md)
   make board-test       every board: build, sizes, its tests, mail through a machine (board/README.md)
-  BOARD=NAME            all, size, board-unit, qemu, qemu-test for that board: $(BOARDS)
+  BOARD=NAME            all, size, board-unit, qemu, qemu-test, qemu-cost for that board: $(BOARDS)
 
   O=DIR   build directory ($(O))        V=1      show the commands
   CC=gcc|clang                            SAN=asan|ubsan|asan,ubsan|tsan
@@ -154,8 +154,8 @@ run: all
 run-lwip: all
 	$(Q)$(PYTHON) board/host/run_lwip.py --postern '$(O)/postern'
 
-qemu qemu-test:
-	$(Q)env -u O $(PYTHON) board/qemu/$(if $(filter qemu,$@),run,test).py '$(BOARD)'
+qemu qemu-test qemu-cost:
+	$(Q)env -u O $(PYTHON) board/qemu/$(or $(patsubst qemu-%,%,$(filter qemu-%,$@)),run).py '$(BOARD)'
 
 package: all
 	$(Q)$(PYTHON) board/openwrt/package.py --postern '$(O)/postern' --architecture '$(BOARD)' --out '$(O)'
@@ -198,7 +198,7 @@ include host-tests/Filelists.mk
 endif
 
 OPT := $(if $(CONFIG_POSTERN_OPTIMISE_SIZE),-Os,-O2)
-OPT_CRYPTO := $(if $(CONFIG_POSTERN_CRYPTO_SPEED),-O2,$(OPT) $(COMPACT))
+OPT_CRYPTO := $(if $(CONFIG_POSTERN_CRYPTO_SPEED),-O2,$(OPT))
 
 # third-party libraries: one directory for each set of bytes, options and compiler
 CFG := firmware/deps/cfg

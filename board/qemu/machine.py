@@ -83,6 +83,12 @@ class Board:
         return int(self.memory) * 1024
 
 
+def boards():
+    """The names of all emulated boards."""
+    above = os.path.join(TOP, 'board')
+    return sorted(name for name in os.listdir(above) if os.path.exists(os.path.join(above, name, 'machine.ini')))
+
+
 def make_program(target):
     subprocess.run(['make', '-j%d' % (os.cpu_count() or 1), 'SET_UP=done', 'BOARD=' + target, 'all'], cwd=TOP, check=True,
                    env={key: value for key, value in os.environ.items()
@@ -97,17 +103,20 @@ def free_port():
 
 
 class Guest:
-    """A running board. `port` on the host's loopback leads to its port 25; console lines are kept in `lines`."""
+    """A running board. `port` on the host's loopback leads to its port 25; console lines are kept in `lines`.
 
-    def __init__(self, board, image, conf, arguments='', options='', port=0, echo=False):
+    With `own` the board's kernel has no address: the configuration gives it to Postern.
+    """
+
+    def __init__(self, board, image, conf, arguments='', options='', port=0, echo=False, own=False):
         self.board, self.port, self.lines, self.echo = board, port or free_port(), [], echo
         kernel_path, initramfs = image
-        network = 'ADDRESS=%s\nNETMASK=255.255.255.0\nGATEWAY=%s\n' % (GUEST, HOST)
-        own = tree({'etc/postern/postern.conf': (0o644, conf.encode()), 'etc/network': (0o644, network.encode())})
+        network = 'ADDRESS=%s\nNETMASK=255.255.255.0\nGATEWAY=%s\n' % ('' if own else GUEST, HOST)
+        owners = tree({'etc/postern/postern.conf': (0o644, conf.encode()), 'etc/network': (0o644, network.encode())})
         self.initrd = os.path.join(board.out, 'initrd-%d' % self.port)
         with open(initramfs, 'rb') as base, open(self.initrd, 'wb') as file:
             file.write(base.read())
-            file.write(gzip.compress(cpio(own), 9, mtime=0))
+            file.write(gzip.compress(cpio(owners), 9, mtime=0))
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             [board.system, *shlex.split(board.options), '-m', board.memory, '-kernel', kernel_path, '-initrd', self.initrd,

@@ -5,8 +5,9 @@
 
 Two boots of each board. The first: mail in the clear and by STARTTLS, what a list and SPF say by a DNS server here, a
 crowd of sessions, and the power cut in the middle of a message. The second: a clock of 1970, no DNS that answers, and the
-message of before once more. Prints a table of times and memory, and last `N passed, N failed`.
+message of before once more. Then all of it again over Postern's own TCP/IP. Prints a table of times and memory, and last `N passed, N failed`.
 """
+import itertools
 import ssl
 import sys
 import threading
@@ -30,10 +31,14 @@ fail.test TXT v=spf1 -all
 2.0.0.127.bl.test A 127.0.0.4
 2.100.51.198.bl.test A 127.0.0.4
 """ % {'client': machine.HOST}
+# how each of the two reaches the network: the lines before, where to listen, what a relay and the resolver need
+KERNEL = {'name': '', 'interface': '', 'listen': '0.0.0.0', 'via': ''}
+OWN = {'name': ' (own TCP/IP)', 'listen': 'eth0', 'via': ' via eth0',
+       'interface': 'interface eth0 packet address %s/24 gateway %s mac auto\n' % (machine.GUEST, machine.HOST)}
 CONF = """hostname mx.example.org
-listen 0.0.0.0:25
-relay example.org to %(host)s:%(sink)d connections 40
-dns %(host)s:%(dns)d
+%(interface)slisten %(listen)s:25
+relay example.org to %(host)s:%(sink)d connections 40%(via)s
+dns %(host)s:%(dns)d%(via)s
 dnsbl bl.test score 4 codes 127.0.0.4
 spf fail 12
 limit sessions 300 per-client 300
@@ -83,9 +88,11 @@ def arrived(sink, subject):
 
 
 class Bench:
-    """One board under test; the figures it gave."""
+    """One board under test, over one kind of network; the figures it gave."""
 
-    def __init__(self, name):
+    def __init__(self, name, network):
+        self.network = network
+        self.name = name + network['name']
         self.board = machine.Board(name)
         self.board.build()
         self.image = self.board.image()
@@ -94,8 +101,9 @@ class Bench:
         self.guest = None
 
     def boot(self, name, arguments='', options=''):
-        conf = CONF % {'host': machine.HOST, 'sink': int(self.sink.address.rsplit(':', 1)[1]), 'dns': self.dns.port}
-        self.guest = machine.Guest(self.board, self.image, conf, arguments, options)
+        conf = CONF % {'host': machine.HOST, 'sink': int(self.sink.address.rsplit(':', 1)[1]), 'dns': self.dns.port,
+                       **self.network}
+        self.guest = machine.Guest(self.board, self.image, conf, arguments, options, own=self.network is OWN)
         self.figures[name] = self.guest.ready()
         return self.guest
 
@@ -104,14 +112,14 @@ class Bench:
         try:
             function(self)
             self.passed += 1
-            print('ok   %s %s (%.1f s)' % (self.board.name, name, time.monotonic() - began), flush=True)
+            print('ok   %s %s (%.1f s)' % (self.name, name, time.monotonic() - began), flush=True)
         except Exception as reason:  # whatever it is, the next test wants its turn
             self.failed += 1
-            print('FAIL %s %s: %s' % (self.board.name, name, reason), flush=True)
+            print('FAIL %s %s: %s' % (self.name, name, reason), flush=True)
             if not isinstance(reason, AssertionError):
                 traceback.print_exc()
             if self.guest:
-                said = [line for line in self.guest.lines if not line.startswith('board: memory')]
+                said = [line for line in self.guest.lines if not line.startswith(('board: memory', 'board: cpu'))]
                 print('  ' + '\n  '.join(said[-12:]), flush=True)
 
 
@@ -236,9 +244,9 @@ COLUMNS = (('ready', '%.1f s'), ('mail', '%.2f s'), ('tls', '%.2f s'), ('crowd',
 
 def main():
     benches = []
-    for name in sys.argv[1:]:
+    for name, network in itertools.product(sys.argv[1:], (KERNEL, OWN)):
         began = time.monotonic()
-        bench = Bench(name)
+        bench = Bench(name, network)
         benches.append(bench)
         try:
             for test in TESTS:
@@ -254,7 +262,7 @@ def main():
     print('|---' * (len(COLUMNS) + 2) + '|')
     for bench in benches:
         cells = [form % bench.figures[name] if name in bench.figures else '–' for name, form in COLUMNS]
-        print('| %s | %s MiB | %s |' % (bench.board.name, bench.board.memory, ' | '.join(cells)))
+        print('| %s | %s MiB | %s |' % (bench.name, bench.board.memory, ' | '.join(cells)))
     failed = sum(bench.failed for bench in benches)
     print('%d passed, %d failed' % (sum(bench.passed for bench in benches), failed))
     return 1 if failed else 0
