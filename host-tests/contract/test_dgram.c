@@ -200,6 +200,12 @@ static void closing_in_the_callback(void **state)
 	assert_int_equal(asker.told_count, 1);
 }
 
+static bool is_answered(void *context)
+{
+	(void)context;
+	return asker.got_len == strlen("still there?");
+}
+
 static void a_flood_is_lost_in_part(void **state)
 {
 	(void)state;
@@ -209,11 +215,12 @@ static void a_flood_is_lost_in_part(void **state)
 	await_count(1);
 	net_world_settle(world);
 	assert_true(asker.got_count <= 4000);
-	/* And it goes on as before. */
-	asker.got_count = 0;
-	send_text("still there?");
-	await_count(1);
-	assert_int_equal(asker.got_len, 12);
+	/* And it goes on as before; what a slow machine has not read yet may still take the room. */
+	for (int i = 0; i < 100 && !is_answered(NULL); i++) {
+		send_text("still there?");
+		net_world_settle(world);
+	}
+	assert_true(is_answered(NULL));
 }
 
 static void out_of_memory_begins_nothing(void **state)

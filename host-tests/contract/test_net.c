@@ -354,11 +354,16 @@ static void connect_another(void)
 	assert_true(net_world_run(world, was_accepted_and_told, &client));
 }
 
-/* Of pipes in memory it is whatever the test says; elsewhere the stack's own segment. */
-static void check_how_it_began(void)
+/* Of pipes in memory it is whatever the test says; elsewhere the stack's own segment. An emulator of programs
+ * (qemu-user) does not hand it on: nothing is known then. */
+static void check_how_it_began(uint16_t ipv6)
 {
 	struct pst_os_guess guess = pst_os_guess(os_rules(), &began);
 
+	if (world->real && getenv("POSTERN_EMULATOR")) {
+		assert_int_equal(began.ttl, 0);
+		return;
+	}
 	if (world->kind == NET_WORLD_MEMORY) {
 		assert_memory_equal(&began, &world->memory.syn, sizeof(began));
 		return;
@@ -367,6 +372,7 @@ static void check_how_it_began(void)
 	assert_int_equal(guess.hops, 0);
 	assert_true(began.window > 0);
 	assert_true(began.mss >= 536);
+	assert_int_equal(began.quirks & PST_SYN_IPV6, ipv6);
 }
 
 static void how_a_client_began(void **state)
@@ -382,8 +388,7 @@ static void how_a_client_began(void **state)
 	world->memory.syn = some;
 	keep_syn(true);
 	connect_another();
-	check_how_it_began();
-	assert_int_equal(began.quirks & PST_SYN_IPV6, 0);
+	check_how_it_began(0);
 	keep_syn(false);
 	connect_another();
 	if (world->kind == NET_WORLD_KERNEL)
@@ -404,9 +409,7 @@ static void how_a_client_began_over_ipv6(void **state)
 		skip();
 	keep_syn(true);
 	connect_another();
-	check_how_it_began();
-	if (world->kind != NET_WORLD_MEMORY)
-		assert_int_equal(began.quirks & PST_SYN_IPV6, PST_SYN_IPV6);
+	check_how_it_began(PST_SYN_IPV6);
 }
 
 static void connecting_is_told_later(void **state)
