@@ -218,7 +218,7 @@ def an_allow_hit_ends_the_wait(t):
     check(time.monotonic() - start < 2, 'waited %.1f s', time.monotonic() - start)
 
 
-@test(seconds=60)
+@test(seconds=60, alone=True)
 def who_looks_bad_waits_longer(t):
     proxy = proxy_of(t, resolver(t, real=False), lines=['timeout early-talk 700ms'])
     start = time.monotonic()

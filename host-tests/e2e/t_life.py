@@ -460,7 +460,7 @@ def log_to_syslog(t):
     check(re.match(rb'<\d{1,3}>', data), 'no priority: %r', data)
 
 
-@test()
+@test(alone=True)
 def dead_log_reader_costs_no_mail(t):
     """A log pipe that nobody reads is full at some time; mail goes on."""
     server = t.server()

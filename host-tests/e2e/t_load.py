@@ -206,7 +206,7 @@ def slow_internal_server(t):
     equal(mail.difference(text, server.taken[0].body), None, 'message')
 
 
-@test(seconds=60)
+@test(seconds=60, alone=True)
 def slow_client(t):
     """A trickling client with a large message holds nobody else up."""
     server = t.server()

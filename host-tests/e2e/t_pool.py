@@ -186,7 +186,7 @@ def bounded(t):
     check(replies.count(250) >= 3, 'only %d delivered', replies.count(250))
 
 
-@test(seconds=40)
+@test(seconds=40, alone=True)
 def served_in_turn(t):
     """One connection for ten busy clients: nobody is passed over again and again."""
     server = t.server()

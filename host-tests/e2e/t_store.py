@@ -55,7 +55,7 @@ def saved(path, count):
     check(wait_until(ask, 5), 'state was not saved in %s', path)
 
 
-@test(seconds=60)
+@test(seconds=60, alone=True)
 def known_after_a_restart(t):
     """First contact, restart, the retry is taken; restart, and it is known."""
     path = folder(t)
@@ -183,7 +183,7 @@ def disk_full(t):
     check(wait_until(lambda: 'state is saved again' in proxy.proc.text, 5), 'log: %s', proxy.proc.text)
 
 
-@test(seconds=120)
+@test(seconds=120, alone=True)
 def killed_while_writing(t):
     """kill -9 in the middle of a write, again and again: no start finds less than what was whole before."""
     path = folder(t)
