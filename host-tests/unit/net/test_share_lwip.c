@@ -227,6 +227,18 @@ static void take(struct pair *pair)
 	assert_int_equal(got, 0);
 }
 
+/* Everybody is read until nothing is missing. */
+static void hear_all_out(void)
+{
+	for (int i = 0; i < 4000; i++) {
+		turn();
+		for (int k = 0; k < CROWD && i % 50 == 0; k++)
+			take(&world.pairs[k]);
+	}
+	for (int i = 0; i < CROWD; i++)
+		assert_int_equal(world.pairs[i].got, world.pairs[i].sent);
+}
+
 /* --- cases ---------------------------------------------------------------------------------- */
 
 /* Gaps that are never closed keep no more than three quarters of the frame buffers, and nobody loses a frame. */
@@ -256,13 +268,7 @@ static void a_crowd_with_gaps(void **state)
 	assert_int_equal(world.far.frames.lost_count, 0);
 	/* The gaps are closed at last, and nothing is missing. */
 	world.makes_holes = false;
-	for (int i = 0; i < 4000; i++) {
-		turn();
-		for (int k = 0; k < CROWD && i % 50 == 0; k++)
-			take(&world.pairs[k]);
-	}
-	for (int i = 0; i < CROWD; i++)
-		assert_int_equal(world.pairs[i].got, world.pairs[i].sent);
+	hear_all_out();
 }
 
 /* Nobody reads what the crowd has sent into its grown windows; all the same another one's first
@@ -308,13 +314,7 @@ static void a_crowd_that_is_not_read(void **state)
 		}
 		turn();
 	}
-	for (int i = 0; i < 4000; i++) {
-		turn();
-		for (int k = 0; k < CROWD && i % 50 == 0; k++)
-			take(&world.pairs[k]);
-	}
-	for (int i = 0; i < CROWD; i++)
-		assert_int_equal(world.pairs[i].got, world.pairs[i].sent);
+	hear_all_out();
 }
 
 int main(void)
