@@ -14,6 +14,8 @@ OF_THE_MACHINE = {'engine_problem', 'service'}   # no GOST here; what speaks beh
 # A part of what must have been looked at: a scan that broke off finds nothing, too.
 LOOKED_AT = {'SSLv2', 'SSLv3', 'TLS1', 'TLS1_1', 'TLS1_2', 'TLS1_3', 'cipherlist_NULL', 'cipherlist_3DES_IDEA', 'heartbleed', 'CCS', 'ROBOT',
              'secure_renego', 'CRIME_TLS', 'POODLE_SSL', 'fallback_SCSV', 'SWEET32', 'FREAK', 'DROWN', 'LOGJAM', 'BEAST', 'LUCKY13', 'RC4'}
+# It starts thousands of processes: a minute on an idle machine, five where several scans and mail programs share two slow cores.
+SCAN_SECONDS = 480
 
 
 def scan(t, address, *options):
@@ -23,7 +25,7 @@ def scan(t, address, *options):
     path = os.path.join(t.scratch, 'findings')
     process = t.process(['testssl', '--jsonfile', path, '--warnings', 'off', '--quiet', '--color', '0', '--connect-timeout', '20',
                          *options, address])
-    process.wait(200)
+    process.wait(SCAN_SECONDS)
     with open(path) as findings:
         return {entry['id']: entry for entry in json.load(findings)}
 
@@ -33,7 +35,8 @@ def weaknesses(findings):
             if entry['severity'] not in ('OK', 'INFO') and name not in OF_THE_CERTIFICATE | OF_THE_MACHINE]
 
 
-@table([('ecdsa-starttls', 'ec', False), ('rsa-from-the-first-byte', 'rsa', True), ('of-our-own-making-starttls', None, False)], seconds=240)
+@table([('ecdsa-starttls', 'ec', False), ('rsa-from-the-first-byte', 'rsa', True), ('of-our-own-making-starttls', None, False)],
+       seconds=SCAN_SECONDS + 40)
 def finds_nothing(t, name, kind, at_once):
     port = t.port()
     certificate = ('tls cert %s key %s' % world.certificate(t.directory('certificate'), 'mx.example.org', kind=kind) if kind
@@ -51,7 +54,7 @@ def finds_nothing(t, name, kind, at_once):
     harness.FIGURES.append('testssl.sh, %s: %d findings, no weakness' % (name, len(findings)))
 
 
-@test(seconds=120)
+@test(seconds=SCAN_SECONDS + 40)
 def sees_what_is_weak(t):
     """Against a server with TLS 1.1, which is a finding."""
     port = t.port()

@@ -166,6 +166,11 @@ class Client:
         self.sock.shutdown(socket.SHUT_WR)
 
     def close(self):
+        # A process that another thread is just starting may hold the socket a moment longer; the peer is told now.
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
         self.sock.close()
         self.ended = True
 
