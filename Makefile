@@ -46,7 +46,7 @@ Q := $(if $(V),,@)
 CONFIG_GOALS := defconfig menuconfig olddefconfig savedefconfig
 TEST_GOALS := test tidy unit contract conformance e2e lwip interop sim fuzz-replay
 BUILD_GOALS := all postern tests size board-unit package
-BOARD_GOALS := qemu qemu-test qemu-cost board-test
+BOARD_GOALS := qemu qemu-test qemu-cost image board-test
 GOALS := help run run-lwip bench fuzz clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS) $(BOARD_GOALS)
 
 .PHONY: $(GOALS)
@@ -72,8 +72,9 @@ Postern, a spam-filtering SMTP proxy
   make clean            remove what was built       make distclean    and the libraries, downloads, peers
 
   make BOARD=NAME package    packages for OpenWrt, in build/NAME (board/openwrt/README.md)
+  make BOARD=qemu-x86_64 image    a disk for virtual machines, FILES=DIR with your configuration (board/README.md)
   make board-test       every board: build, sizes, its tests, mail through a machine (board/README.md)
-  BOARD=NAME            all, size, board-unit, qemu, qemu-test, qemu-cost for that board: $(BOARDS)
+  BOARD=NAME            all, size, board-unit, qemu, qemu-test, qemu-cost, image for that board: $(BOARDS)
 
   O=DIR   build directory ($(O))        V=1      show the commands
   CC=gcc|clang                            SAN=asan|ubsan|asan,ubsan|tsan
@@ -156,6 +157,9 @@ run-lwip: all
 
 qemu qemu-test qemu-cost:
 	$(Q)env -u O $(PYTHON) board/qemu/$(or $(patsubst qemu-%,%,$(filter qemu-%,$@)),run).py '$(BOARD)'
+
+image:
+	$(Q)env -u O $(PYTHON) board/qemu/image.py '$(BOARD)' '$(FILES)'
 
 package: all
 	$(Q)$(PYTHON) board/openwrt/package.py --postern '$(O)/postern' --architecture '$(BOARD)' --out '$(O)'

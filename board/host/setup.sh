@@ -85,6 +85,11 @@ board)
 	need qemu-system-x86 qemu-system-x86_64
 	need qemu-system-arm qemu-system-aarch64
 	need qemu-system-mips qemu-system-mipsel
+	need ovmf /usr/share/ovmf/OVMF.fd
+	need qemu-efi-aarch64 /usr/share/qemu-efi-aarch64/QEMU_EFI.fd
+	need fdisk /sbin/sfdisk
+	need e2fsprogs /sbin/mke2fs
+	need mtools mcopy
 	need ipxe-qemu /usr/lib/ipxe/qemu/efi-virtio.rom
 	;;
 bench)

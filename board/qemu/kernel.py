@@ -1,4 +1,4 @@
-"""The kernel, its network drivers and a busybox for an emulated board, from Debian's packages.
+"""The kernel, its drivers, a busybox and a boot loader for an emulated board, from Debian's packages.
 
 Nothing is installed, and the machine's own sources and architectures stay as they are: an apt of our own, under build/,
 asks the machine's Debian mirror. Which kernel is current, the meta-package says; its bytes are checked by apt against
@@ -19,9 +19,11 @@ sys.path.insert(0, os.path.join(TOP, 'firmware', 'deps'))
 import fetch  # noqa: E402
 
 SUITE = 'bookworm'      # the last one with kernels for mipsel
-# In loading order; those that a kernel has built in are absent from its package.
-DRIVERS = ('virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_mmio failover net_failover '
-           'virtio_net tun').split()
+# Those that a kernel has built in are absent from its package; what these need is found in them.
+DRIVERS = 'virtio_pci virtio_mmio virtio_net tun'.split()
+# What a disk image meets in the machines of others: KVM, Hyper-V, VMware, Xen, the large clouds; and how it reads itself.
+DISK_DRIVERS = DRIVERS + ('virtio_blk virtio_scsi sd_mod hv_storvsc hv_netvsc vmw_pvscsi vmxnet3 xen_blkfront xen_netfront '
+                          'ena gve ixgbevf button evdev nls_cp437 nls_ascii vfat').split()
 
 
 class Apt:
@@ -84,17 +86,18 @@ def at_hand(pattern):
 
 
 def packages(meta, arch):
-    """Paths of the kernel's and busybox' packages."""
+    """Paths of the packages: the kernel's, busybox', and the boot loader's, which is None where there is no UEFI."""
     apt = Apt(arch)
     apt.run('apt-get', 'update', '-q')
     name = apt.concrete(meta)
     flavour = meta.replace('linux-image-', '')
     kernel = (name and apt.package(name)) or at_hand('linux-image-6*-%s_*_%s.deb' % (flavour, arch))
     busybox = apt.package('busybox-static') or at_hand('busybox-static_*_%s.deb' % arch)
+    loader = apt.package('systemd-boot-efi') or at_hand('systemd-boot-efi_*_%s.deb' % arch)
     if not kernel or not busybox:
         raise SystemExit('board: this machine\'s Debian mirror does not answer for %s, and no package of before is at '
                          'hand: try again with a network' % arch)
-    return kernel, busybox
+    return kernel, busybox, loader
 
 
 def extract(package, folder, wanted):
@@ -108,21 +111,44 @@ def extract(package, folder, wanted):
     unpack.wait()
 
 
+def with_needed(folder, names):
+    """Paths of the drivers and of all that they need, in loading order."""
+    paths = {os.path.basename(path)[:-3].replace('-', '_'): path for path in glob.glob(os.path.join(folder, '*.ko'))}
+    order = []
+
+    def load(name):
+        if name not in paths or paths[name] in order:
+            return
+        depends = re.search(rb'\0depends=([^\0]*)\0', fetch.read_file(paths[name]))
+        for needed in depends[1].decode().split(',') if depends else ():
+            load(needed.replace('-', '_'))
+        order.append(paths[name])
+    for name in names:
+        load(name)
+    return order
+
+
 def fetch_kernel(meta, arch):
-    """A folder with vmlinuz, busybox and the drivers' .ko files."""
+    """A folder with vmlinuz, busybox, the drivers' .ko files and, where there is one, the boot loader as boot.efi."""
     folder = os.path.join(TOP, 'build', 'kernel', arch)
-    if os.path.exists(os.path.join(folder, 'version')):
+    if os.path.exists(os.path.join(folder, 'boot-version')):
         return folder
-    kernel, busybox = packages(meta, arch)
+    kernel, busybox, loader = packages(meta, arch)
     new = '%s.%d' % (folder, os.getpid())
     os.makedirs(new)
-    modules = {name + '.ko' for name in DRIVERS}
-    extract(kernel, new, lambda name: name.startswith('./boot/vmlinu') or os.path.basename(name) in modules)
+    extract(kernel, new, lambda name: name.startswith('./boot/vmlinu') or name.endswith('.ko'))
     extract(busybox, new, lambda name: name == './bin/busybox')
-    for path in glob.glob(os.path.join(new, 'vmlinu*')):
-        os.rename(path, os.path.join(new, 'vmlinuz'))
-    with open(os.path.join(new, 'version'), 'w', encoding='ascii') as file:
-        file.write('%s\n%s\n' % (os.path.basename(kernel), os.path.basename(busybox)))
+    if loader:
+        extract(loader, new, lambda name: re.search(r'/systemd-boot\w+\.efi$', name))
+    for pattern, name in (('vmlinu*', 'vmlinuz'), ('systemd-boot*.efi', 'boot.efi')):
+        for path in glob.glob(os.path.join(new, pattern)):
+            os.rename(path, os.path.join(new, name))
+    kept = with_needed(new, DISK_DRIVERS)
+    for path in glob.glob(os.path.join(new, '*.ko')):
+        if path not in kept:
+            os.unlink(path)
+    with open(os.path.join(new, 'boot-version'), 'w', encoding='ascii') as file:
+        file.writelines(os.path.basename(path) + '\n' for path in (kernel, busybox, loader) if path)
     shutil.rmtree(folder, ignore_errors=True)
     os.rename(new, folder)
     return folder

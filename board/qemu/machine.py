@@ -1,7 +1,8 @@
 """An emulated board: its image, and a QEMU that runs it.
 
 The image is an initramfs in two archives, which the kernel lays over each other: the appliance (busybox, drivers, init,
-Postern), the same bytes for the same inputs, and the owner's part (configuration and addresses). Networking is QEMU's
+Postern), the same bytes for the same inputs, and the owner's part (configuration and addresses), which is on the disk where
+there is one (image.py). Networking is QEMU's
 user mode: no privilege, and the guest sees the host's loopback at HOST. Its network is one set aside for documentation,
 not a private one, so that Postern takes its clients for strangers. TCG only, so that every machine gives the same result.
 """
@@ -44,6 +45,11 @@ def tree(files):
     return [(name, *entries[name]) for name in sorted(entries)]
 
 
+def read(*path):
+    with open(os.path.join(*path), 'rb') as file:
+        return file.read()
+
+
 class Board:
     def __init__(self, name):
         config = configparser.ConfigParser()
@@ -52,32 +58,39 @@ class Board:
             raise SystemExit('%s is no emulated board (there is no %s); see board/README.md' % (name, path))
         self.name = name
         self.__dict__.update(config['machine'])
+        self.has_disk = 'firmware' in config['machine']
         self.out = os.path.join(TOP, 'build', name)
         self.program = os.path.join(TOP, 'build', self.target, 'postern')
 
     def build(self):
         make_program(self.target)
 
-    def image(self):
-        """Paths of the kernel and of the appliance's initramfs, made anew from what is there."""
-        parts = kernel.fetch_kernel(self.kernel, self.arch)
-        present = [name for name in kernel.DRIVERS if os.path.exists(os.path.join(parts, name + '.ko'))]
+    def parts(self):
+        """The folder with the kernel and what else is Debian's."""
+        return kernel.fetch_kernel(self.kernel, self.arch)
 
-        def read(*path):
-            with open(os.path.join(*path), 'rb') as file:
-                return file.read()
-        files = {'modules/%s.ko' % name: (0o644, read(parts, name + '.ko')) for name in present}
-        files['modules/order'] = (0o644, ''.join(name + '\n' for name in present).encode())
+    def appliance(self, drivers):
+        """An initramfs of what is there now, but for the owner's part; the same bytes for the same inputs."""
+        parts = self.parts()
+        loaded = kernel.with_needed(parts, drivers)
+        files = {'modules/' + os.path.basename(path): (0o644, read(path)) for path in loaded}
+        files['modules/order'] = (0o644, ''.join(os.path.basename(path)[:-3] + '\n' for path in loaded).encode())
         files['bin/busybox'] = (0o755, read(parts, 'busybox'))
         files['init'] = (0o755, read(HERE, 'init'))
+        files['etc/dhcp'] = (0o755, read(HERE, 'dhcp'))
+        files['etc/acpi/PWRF/00000080'] = (0o755, read(HERE, 'power-button'))
         files['usr/sbin/postern'] = (0o755, read(self.program))
         files['etc/passwd'] = (0o644, b'root:x:0:0::/:/bin/sh\npostern:x:100:100::/:/bin/false\n')
         files['etc/group'] = (0o644, b'root:x:0:\npostern:x:100:\n')
+        return gzip.compress(cpio(tree(files)), 9, mtime=0)
+
+    def image(self):
+        """Paths of the kernel and of the appliance's initramfs, made anew."""
         os.makedirs(self.out, exist_ok=True)
         path = os.path.join(self.out, 'initramfs.gz')
         with open(path, 'wb') as file:
-            file.write(gzip.compress(cpio(tree(files)), 9, mtime=0))
-        return os.path.join(parts, 'vmlinuz'), path
+            file.write(self.appliance(kernel.DRIVERS))
+        return os.path.join(self.parts(), 'vmlinuz'), path
 
     def memory_kib(self):
         return int(self.memory) * 1024
@@ -105,28 +118,36 @@ def free_port():
 class Guest:
     """A running board. `port` on the host's loopback leads to its port 25; console lines are kept in `lines`.
 
-    With `own` the board's kernel has no address: the configuration gives it to Postern.
+    It boots from memory, by the image, with the configuration; with `own` its kernel has no address: the configuration
+    gives it to Postern. Or from a disk, which has all of that.
     """
 
-    def __init__(self, board, image, conf, arguments='', options='', port=0, echo=False, own=False):
+    def __init__(self, board, image=None, conf='', arguments='', options='', port=0, echo=False, own=False, disk=''):
         self.board, self.port, self.lines, self.echo = board, port or free_port(), [], echo
-        kernel_path, initramfs = image
-        network = 'ADDRESS=%s\nNETMASK=255.255.255.0\nGATEWAY=%s\n' % ('' if own else GUEST, HOST)
-        owners = tree({'etc/postern/postern.conf': (0o644, conf.encode()), 'etc/network': (0o644, network.encode())})
-        self.initrd = os.path.join(board.out, 'initrd-%d' % self.port)
-        with open(initramfs, 'rb') as base, open(self.initrd, 'wb') as file:
-            file.write(base.read())
-            file.write(gzip.compress(cpio(owners), 9, mtime=0))
+        self.initrd = ''
+        if disk:
+            start = ['-m', board.disk_memory, '-bios', board.firmware, '-drive', 'file=%s,format=raw,if=virtio' % disk]
+        else:
+            self.initrd = os.path.join(board.out, 'initrd-%d' % self.port)
+            with open(self.initrd, 'wb') as file:
+                file.write(read(image[1]) + self.owners_part(conf, own))
+            start = ['-m', board.memory, '-kernel', image[0], '-initrd', self.initrd,
+                     '-append', 'console=%s quiet panic=-1 %s' % (board.console, arguments)]
         self.began = time.monotonic()
         self.process = subprocess.Popen(
-            [board.system, *shlex.split(board.options), '-m', board.memory, '-kernel', kernel_path, '-initrd', self.initrd,
-             '-append', 'console=%s quiet panic=-1 %s' % (board.console, arguments),
+            [board.system, *shlex.split(board.options), *start,
              '-netdev', 'user,id=n0,ipv6=off,net=%s,host=%s,dhcpstart=%s,hostfwd=tcp:127.0.0.1:%d-%s:25'
              % (NETWORK, HOST, GUEST, self.port, GUEST), '-device', 'virtio-net-pci,netdev=n0,romfile=',
              '-no-reboot', '-nographic', '-monitor', 'none', *shlex.split(options)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
+
+    @staticmethod
+    def owners_part(conf, own):
+        network = 'ADDRESS=%s\nNETMASK=255.255.255.0\nGATEWAY=%s\n' % ('' if own else GUEST, HOST)
+        return gzip.compress(cpio(tree({'etc/postern/postern.conf': (0o644, conf.encode()),
+                                        'etc/postern/network': (0o644, network.encode())})), 9, mtime=0)
 
     def read(self):
         for line in self.process.stdout:
@@ -172,5 +193,5 @@ class Guest:
         self.process.kill()
         self.process.wait()
         self.reader.join(5)
-        if os.path.exists(self.initrd):
+        if self.initrd and os.path.exists(self.initrd):
             os.unlink(self.initrd)

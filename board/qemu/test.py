@@ -5,18 +5,25 @@
 
 Two boots of each board. The first: mail in the clear and by STARTTLS, what a list and SPF say by a DNS server here, a
 crowd of sessions, and the power cut in the middle of a message. The second: a clock of 1970, no DNS that answers, and the
-message of before once more. Then all of it again over Postern's own TCP/IP. Prints a table of times and memory, and last `N passed, N failed`.
+message of before once more. Then all of it again over Postern's own TCP/IP, and of boards with UEFI the disk image: its
+first start, what it remembers over a power cut, the power button. Prints a table of times and memory, and last
+`N passed, N failed`.
 """
 import itertools
+import json
+import os
+import re
+import socket
 import ssl
 import sys
 import threading
 import time
 import traceback
 
+import image
 import machine
 
-sys.path.insert(0, machine.os.path.join(machine.TOP, 'host-tests'))
+sys.path.insert(0, os.path.join(machine.TOP, 'host-tests'))
 from support.client import Client, Gone, stuff  # noqa: E402
 from support.dnsd import Dnsd  # noqa: E402
 from support.server import Server  # noqa: E402
@@ -48,6 +55,18 @@ hold-pool 4M
 tls state /var/lib/postern
 log stderr
 """
+# what the owner of a disk changes in its postern.conf and adds to it; the addresses as his own computer may write them
+DISK = {'name': ' (disk)', 'via': ''}
+DISK_CONF = """relay example.org to %(host)s:%(sink)d
+mode enforce
+verdict tag 10 reject 15
+store file /var/lib/postern/store every 1s
+greylist on from 1 delay 1s
+dns %(host)s:%(dns)d
+dnsbl bl.test score 4 codes 127.0.0.4
+timeout early-talk 0
+"""
+DISK_NETWORK = b'ADDRESS=dhcp\r\n'
 
 
 def check(good, what):
@@ -100,11 +119,27 @@ class Bench:
         self.figures, self.passed, self.failed = {}, 0, 0
         self.guest = None
 
-    def boot(self, name, arguments='', options=''):
-        conf = CONF % {'host': machine.HOST, 'sink': int(self.sink.address.rsplit(':', 1)[1]), 'dns': self.dns.port,
+    def conf(self, text):
+        return text % {'host': machine.HOST, 'sink': int(self.sink.address.rsplit(':', 1)[1]), 'dns': self.dns.port,
                        **self.network}
-        self.guest = machine.Guest(self.board, self.image, conf, arguments, options, own=self.network is OWN)
+
+    def boot(self, name, arguments='', options=''):
+        self.guest = machine.Guest(self.board, self.image, self.conf(CONF), arguments, options, own=self.network is OWN)
         self.figures[name] = self.guest.ready()
+        return self.guest
+
+    def disk(self, name='', files=''):
+        """Path of a new disk."""
+        path = os.path.join(self.board.out, 'test%s.img' % name)
+        image.write(self.board, path, files)
+        return path
+
+    def boot_disk(self, path, name='', options=''):
+        if self.guest:
+            self.guest.cut()
+        self.guest = machine.Guest(self.board, disk=path, options=options)
+        if name:
+            self.figures[name] = self.guest.ready()
         return self.guest
 
     def run(self, name, function):
@@ -238,20 +273,97 @@ def works_in_1970_without_dns(bench):
 
 TESTS = (boots, passes_mail, refuses_what_spf_and_list_condemn, speaks_tls, carries_a_crowd,
          loses_nothing_when_the_power_goes, works_in_1970_without_dns)
+
+
+def says_what_a_new_disk_lacks(bench):
+    first, second = bench.disk(), bench.disk('2')
+    check(machine.read(first) == machine.read(second), 'two disks of the same are not the same')
+    os.unlink(second)
+    guest = bench.boot_disk(first)
+    guest.wait('no `relay` line')
+    guest.wait('not started', 5)
+    guest.cut()
+
+
+def changed(conf, changes):
+    """The configuration with the lines of another in the place of those that begin alike, or after all."""
+    lines = conf.splitlines()
+    for change in changes.splitlines():
+        places = [number for number, line in enumerate(lines) if re.match(r'#?%s ' % change.split()[0], line)]
+        lines[places[0] if places else len(lines):places[0] + 1 if places else len(lines)] = [change]
+    return '\n'.join(lines) + '\n'
+
+
+def boots_from_disk(bench):
+    conf = changed(machine.read(machine.HERE, 'disk', 'postern.conf').decode(), bench.conf(DISK_CONF))
+    files = os.path.join(bench.board.out, 'files')
+    os.makedirs(files, exist_ok=True)
+    for name, data in (('postern.conf', conf.encode()), ('network', DISK_NETWORK)):
+        with open(os.path.join(files, name), 'wb') as file:
+            file.write(data)
+    guest = bench.boot_disk(bench.disk(files=files), 'ready')
+    guest.wait('^board: root is read-only', 5)
+    client = greeted(guest)
+    began = time.monotonic()
+    check(send(client, 'from disk').code == 250, 'mail by the disk')
+    bench.figures['mail'] = time.monotonic() - began
+    client.quit()
+    check(len(arrived(bench.sink, 'from disk')) == 1, 'the message is not there once')
+
+
+def remembers_over_a_power_cut(bench):
+    def stranger():
+        client = greeted(bench.guest)
+        reply = send(client, 'grey', 'a@unknown.test')
+        client.quit()
+        return reply.code
+
+    def certificate():
+        client = secured(bench.guest)
+        shown = client.sock.getpeercert(binary_form=True)
+        client.quit()
+        return shown
+    before = certificate()
+    check(stranger() == 451, 'a stranger was not asked to come again')
+    time.sleep(8)   # the store's second and the five in which the disk's file system writes
+    bench.guest.cut()
+    bench.boot_disk(os.path.join(bench.board.out, 'test.img'), 'ready')
+    check(stranger() == 250, 'who was asked to come again was asked twice')
+    check(certificate() == before, 'another certificate after the power cut')
+    check(not bench.guest.count('(?i)ext4-fs error|corrupt'), 'the state is damaged')
+    bench.guest.cut()
+
+
+def ends_by_the_power_button(bench):
+    monitor = os.path.join(bench.board.out, 'monitor')
+    guest = bench.boot_disk(os.path.join(bench.board.out, 'test.img'), 'ready',
+                            '-chardev socket,id=m,path=%s,server=on,wait=off -mon chardev=m,mode=control' % monitor)
+    with socket.socket(socket.AF_UNIX) as control:
+        control.connect(monitor)
+        for command in 'qmp_capabilities', 'system_powerdown':
+            control.sendall(json.dumps({'execute': command}).encode() + b'\n')
+        guest.wait('postern has ended', 30)
+        guest.process.wait(30)
+
+
+DISK_TESTS = (says_what_a_new_disk_lacks, boots_from_disk, remembers_over_a_power_cut, ends_by_the_power_button)
 COLUMNS = (('ready', '%.1f s'), ('mail', '%.2f s'), ('tls', '%.2f s'), ('crowd', '%.1f s'), ('rate', '%.1f MB/s'),
            ('pss', '%d KiB'), ('available', '%d KiB'), ('ready 1970', '%.1f s'), ('mail, no DNS', '%.1f s'), ('wall', '%.0f s'))
 
 
 def main():
     benches = []
-    for name, network in itertools.product(sys.argv[1:], (KERNEL, OWN)):
+    kinds = (KERNEL, TESTS), (OWN, TESTS), (DISK, DISK_TESTS)
+    for name, (network, tests) in itertools.product(sys.argv[1:], kinds):
+        if network is DISK and not machine.Board(name).has_disk:
+            continue
         began = time.monotonic()
         bench = Bench(name, network)
         benches.append(bench)
         try:
-            for test in TESTS:
+            for test in tests:
                 bench.run(test.__name__, test)
-                if test is boots and bench.failed:
+                if test in (boots, boots_from_disk) and bench.failed:
                     break
         finally:
             if bench.guest:
@@ -262,7 +374,8 @@ def main():
     print('|---' * (len(COLUMNS) + 2) + '|')
     for bench in benches:
         cells = [form % bench.figures[name] if name in bench.figures else '–' for name, form in COLUMNS]
-        print('| %s | %s MiB | %s |' % (bench.name, bench.board.memory, ' | '.join(cells)))
+        memory = bench.board.disk_memory if bench.network is DISK else bench.board.memory
+        print('| %s | %s MiB | %s |' % (bench.name, memory, ' | '.join(cells)))
     failed = sum(bench.failed for bench in benches)
     print('%d passed, %d failed' % (sum(bench.passed for bench in benches), failed))
     return 1 if failed else 0

@@ -5,7 +5,8 @@
  * was before becomes PATH.old. A file is whole or not at all: it carries its own length and checksum, and a
  * bad one is passed over for PATH.old, and that for an empty table. So a kill at any time, a full disk and a
  * corrupt file cost what was learnt since, at most. fsync is not called: on flash it can hold the loop for
- * longer than a session should wait, and after a power cut the older file, long on the disk by then, is there.
+ * longer than a session should wait, and after a power cut the older file is there, on the disk by then. That
+ * takes every_ms to be longer than the system holds data back (Linux: half a minute), as the default is.
  * Time: a file says how old the store was and what the wall clock said. At a start the time between counts,
  * but no more than a day of it, and only where both clocks look set: a clock that is wrong then, forward or
  * back, can cost no more than that day of an entry's life.
