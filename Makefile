@@ -301,6 +301,11 @@ $(PROGRAM): $(call objects,$(MAIN_SRC)) $(O)/libpostern.a $(DEPS)
 ifneq ($(LIBC),)
 $(O)/postern: $(PROGRAM)
 	$(Q)$(TRIPLET)-strip -o $@ $<
+
+# what an instruction takes by the clock of an emulated board
+$(O)/loop: board/qemu/loop.c $(LIBC)/done
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -Os -static $(ARCHFLAGS) -o $@ $<
 endif
 
 $(TEST_PROGRAMS) $(TOOL_PROGRAMS): %: %.o $(O)/libsupport.a $(O)/libpostern.a $(DEPS) $(OUT)/libcmocka.a

@@ -102,11 +102,13 @@ def boards():
     return sorted(name for name in os.listdir(above) if os.path.exists(os.path.join(above, name, 'machine.ini')))
 
 
-def make_program(target):
-    subprocess.run(['make', '-j%d' % (os.cpu_count() or 1), 'SET_UP=done', 'BOARD=' + target, 'all'], cwd=TOP, check=True,
+def make_program(target, name='postern'):
+    """Path of a program of the target, made anew if it must be."""
+    path = os.path.join('build', target, name)
+    subprocess.run(['make', '-j%d' % (os.cpu_count() or 1), 'SET_UP=done', 'BOARD=' + target, path], cwd=TOP, check=True,
                    env={key: value for key, value in os.environ.items()
                         if key != 'O' and not key.startswith(('MAKE', 'MFLAGS'))})
-    return os.path.join(TOP, 'build', target, 'postern')
+    return os.path.join(TOP, path)
 
 
 def free_port():
@@ -118,11 +120,12 @@ def free_port():
 class Guest:
     """A running board. `port` on the host's loopback leads to its port 25; console lines are kept in `lines`.
 
-    It boots from memory, by the image, with the configuration; with `own` its kernel has no address: the configuration
-    gives it to Postern. Or from a disk, which has all of that.
+    It boots from memory, by the image, with the configuration and `more` files {name: (mode, bytes)}; with `own` its
+    kernel has no address: the configuration gives it to Postern. Or from a disk, which has all of that.
     """
 
-    def __init__(self, board, image=None, conf='', arguments='', options='', port=0, echo=False, own=False, disk=''):
+    def __init__(self, board, image=None, conf='', arguments='', options='', port=0, echo=False, own=False, more=None,
+                 disk=''):
         self.board, self.port, self.lines, self.echo = board, port or free_port(), [], echo
         self.initrd = ''
         if disk:
@@ -130,7 +133,7 @@ class Guest:
         else:
             self.initrd = os.path.join(board.out, 'initrd-%d' % self.port)
             with open(self.initrd, 'wb') as file:
-                file.write(read(image[1]) + self.owners_part(conf, own))
+                file.write(read(image[1]) + self.owners_part(conf, own, more or {}))
             start = ['-m', board.memory, '-kernel', image[0], '-initrd', self.initrd,
                      '-append', 'console=%s quiet panic=-1 %s' % (board.console, arguments)]
         self.began = time.monotonic()
@@ -144,10 +147,10 @@ class Guest:
         self.reader.start()
 
     @staticmethod
-    def owners_part(conf, own):
+    def owners_part(conf, own, more):
         network = 'ADDRESS=%s\nNETMASK=255.255.255.0\nGATEWAY=%s\n' % ('' if own else GUEST, HOST)
         return gzip.compress(cpio(tree({'etc/postern/postern.conf': (0o644, conf.encode()),
-                                        'etc/postern/network': (0o644, network.encode())})), 9, mtime=0)
+                                        'etc/postern/network': (0o644, network.encode()), **more})), 9, mtime=0)
 
     def read(self):
         for line in self.process.stdout:

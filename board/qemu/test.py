@@ -123,8 +123,9 @@ class Bench:
         return text % {'host': machine.HOST, 'sink': int(self.sink.address.rsplit(':', 1)[1]), 'dns': self.dns.port,
                        **self.network}
 
-    def boot(self, name, arguments='', options=''):
-        self.guest = machine.Guest(self.board, self.image, self.conf(CONF), arguments, options, own=self.network is OWN)
+    def boot(self, name, arguments='', options='', more=None):
+        self.guest = machine.Guest(self.board, self.image, self.conf(CONF), arguments, options, own=self.network is OWN,
+                                   more=more)
         self.figures[name] = self.guest.ready()
         return self.guest
 
