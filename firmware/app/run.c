@@ -666,8 +666,8 @@ int pst_app_run(const struct pst_app_args *args)
 		return PST_EXIT_BAD;
 	}
 	pst_app_rules_init(&run.rules, &run.memory);
-	good = make_tls(&run) && make_rules(&run) && make_parts(&run) && make_log(&run) && make_store(&run) && make_control(&run) &&
-	       make_proxy(&run);
+	good = make_tls(&run) && make_rules(&run) && make_parts(&run) && make_log(&run) && make_store(&run) &&
+	       make_control(&run) && make_proxy(&run);
 	if (good) {
 		tell_ready(&run);
 		pst_loop_run(&run.loop);

@@ -134,8 +134,8 @@ static const char *read_mss(struct pst_span word, struct pst_os_signature *signa
 
 static const char *read_options(struct pst_span word, struct pst_os_signature *signature)
 {
-	static const char wrong[] = "no list of options; write up to 16 of eol, nop, mss, ws, sok, ts, tfo, mptcp and ?, "
-				    "with commas between, - for none, or *";
+	static const char wrong[] = "no list of options; write up to 16 of eol, nop, mss, ws, sok, ts, tfo, "
+				    "mptcp and ?, with commas between, - for none, or *";
 	bool more = true;
 
 	signature->any_layout = is(word, "*");
@@ -168,8 +168,8 @@ static const char *read_quirks(struct pst_span word, struct pst_os_signature *si
 		while (i < PST_OS_QUIRK_COUNT && !is(name, pst_os_quirk_names[i]))
 			i++;
 		if (i == PST_OS_QUIRK_COUNT)
-			return "no quirk; there are ipv6, df, id, noid, flow, ecn, seq0, ack, urg, push, ts0, ts2, pad, scale, "
-			       "bad, each with a ! in front where it must not be";
+			return "no quirk; there are ipv6, df, id, noid, flow, ecn, seq0, ack, urg, push, ts0, "
+			       "ts2, pad, scale, bad, each with a ! in front where it must not be";
 		if (not)
 			signature->quirks_not |= (uint16_t)(1U << i);
 		else

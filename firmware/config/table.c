@@ -234,8 +234,8 @@ const struct pst_config_directive pst_config_table[] = {
 	 "NAME [tap|packet] [address ADDRESS/BITS ...] [gateway ADDRESS] [dhcp] [slaac] "
 	 "[mac auto|XX:XX:XX:XX:XX:XX]",
 	 pst_config_read_interface, pst_config_show_interface, NULL, 0, false},
-	{"listen", "ADDRESS:PORT|INTERFACE:PORT ... [proxy] [tls] [submission]", pst_config_read_listen, pst_config_show_listen, NULL, 0,
-	 false},
+	{"listen", "ADDRESS:PORT|INTERFACE:PORT ... [proxy] [tls] [submission]",
+	 pst_config_read_listen, pst_config_show_listen, NULL, 0, false},
 	{"relay",
 	 "DOMAIN ... to ADDRESS:PORT ... [pass auto|xforward|none|proxy] [connections N] "
 	 "[tls may|off|must] [verify NAME | pin sha256:HEX,...] "

@@ -34,7 +34,8 @@
 #define RIGHT (PST_LWIP_FIRST_WINDOW / PAGE_BYTES + 1)
 /* So much there is beside all rights. */
 #define SURPLUS_PART 8
-/* Whoever announces smaller segments (RFC 9293 section 3.7.1 has 536 for the smallest network) has us send mostly headers. */
+/* Whoever announces smaller segments (RFC 9293 section 3.7.1 has 536 for the smallest network) has us send mostly
+ * headers. */
 #define SEGMENT_MIN 88
 
 struct page {

@@ -4,13 +4,13 @@
  * frame buffers each with what came out of order hold all of 512, and then nobody's frames can be received
  * any more. Nothing here costs anything while there is plenty.
  *
- * Frame buffers: once half of them are in use, one network may keep a sixteenth; the last quarter is for frames that have
- * just arrived. Who wants to keep one then takes those of somebody at random, which most likely is
- * one of the crowd: an honest peer's gap is closed after a round trip.
+ * Frame buffers: once half of them are in use, one network may keep a sixteenth; the last quarter is for frames
+ * that have just arrived. Who wants to keep one then takes those of somebody at random, which most likely is one
+ * of the crowd: an honest peer's gap is closed after a round trip.
  *
- * Segments that wait to be sent, or to be acknowledged: a connection may have a quarter of what is left. So n of them that
- * take all they get leave 4 / (n + 4) of the pool. It counts for those that cut our
- * replies into small pieces, by a small segment size or a small window; others are far below.
+ * Segments that wait to be sent, or to be acknowledged: a connection may have a quarter of what is left. So n of
+ * them that take all they get leave 4 / (n + 4) of the pool. It counts for those that cut our replies into small
+ * pieces, by a small segment size or a small window; others are far below.
  */
 #include <lwip/priv/tcp_priv.h>
 #include <lwip/stats.h>

@@ -324,8 +324,8 @@ static bool ask_about_hop(struct pst_txn *txn)
 	struct pst_span helo;
 
 	pst_buf_init(&work, area, sizeof(area));
-	if (!(txn->facts.set & PST_FACT_TRUSTED) || (txn->facts.set & PST_FACT_NAT) || txn->hop_asked || txn->message.header_unseen ||
-	    !find_hop(txn, &work, &params.client, &helo))
+	if (!(txn->facts.set & PST_FACT_TRUSTED) || (txn->facts.set & PST_FACT_NAT) || txn->hop_asked ||
+	    txn->message.header_unseen || !find_hop(txn, &work, &params.client, &helo))
 		return false;
 	txn->hop_asked = true;
 	txn->knock = pst_knock_new(txn->txns->checks, txn->conf, &params.client);

@@ -48,7 +48,8 @@ static bool is_exempt(const struct pst_txn *txn)
 {
 	static const struct pst_span postmaster = PST_SPAN("postmaster@");
 
-	return txn->facts.set & PST_FACT_SUBMITTED || txn->asked_bare || pst_span_starts_nocase(txn->asked.mailbox, postmaster) ||
+	return txn->facts.set & PST_FACT_SUBMITTED || txn->asked_bare ||
+	       pst_span_starts_nocase(txn->asked.mailbox, postmaster) ||
 	       pst_policy_allows(&txn->conf->policy, &txn->facts, txn->asked.mailbox);
 }
 

@@ -93,7 +93,8 @@ static struct pst_relay_server *find_server(const struct pst_relay *relay,
 		if (pst_addr_eq(&server->addr, addr) && server->addr.port == addr->port &&
 		    server->addr.via == addr->via &&
 		    server->lmtp == route->lmtp &&
-		    server->hop == (route->pass == PST_RELAY_PASS_PROXY) && same_security(&server->security, &route->security))
+		    server->hop == (route->pass == PST_RELAY_PASS_PROXY) &&
+		    same_security(&server->security, &route->security))
 			return server;
 	}
 	return NULL;

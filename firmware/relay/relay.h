@@ -154,8 +154,8 @@ void pst_relay_offer(struct pst_relay_tx *tx, const struct pst_relay_rcpt *rcpt)
 void pst_relay_repeat(struct pst_relay_tx *tx);
 /* Ask for 354; DATA or FAILED follows. */
 void pst_relay_data(struct pst_relay_tx *tx);
-/* Write wire-form body; behind a chunked DATA, the BDAT command and its octets. ret >= 0 bytes taken (WRITABLE follows if not all) | -PST_E_*: FAILED
- * follows. */
+/* Write wire-form body; behind a chunked DATA, the BDAT command and its octets.
+ *  ret >= 0 bytes taken (WRITABLE follows if not all) | -PST_E_*: FAILED follows */
 int64_t pst_relay_write(struct pst_relay_tx *tx, const struct pst_span *spans, uint32_t count)
 	PST_MUST_CHECK;
 /* The last span written was ".\r\n", or the last of a BDAT LAST, and all was taken: FINAL or FAILED

@@ -5,9 +5,10 @@
 
 static const char *const targets[] = {
 	"ALL", "ALL:raw", "ALL-TRUSTED", "ALL-UNTRUSTED", "ALL-EXTERNAL", "ToCc", "ToCc:addr", "MESSAGEID",
-	"EnvelopeFrom", "X-Spam-Relays-External", "X-Spam-Client-OS", "X-Spam-Relays-Untrusted", "X-Spam-Relays-Trusted", "From:name",
-	"From:addr", "From:raw", "From:first:addr", "From:domain", "From:host", "Subject", "Received:first",
-	"Received:ip", "Received:revip", "Reply-To:addr", "Content-Type", "Date", "To:last:name",
+	"EnvelopeFrom", "X-Spam-Relays-External", "X-Spam-Client-OS", "X-Spam-Relays-Untrusted",
+	"X-Spam-Relays-Trusted", "From:name", "From:addr", "From:raw", "From:first:addr", "From:domain",
+	"From:host", "Subject", "Received:first", "Received:ip", "Received:revip", "Reply-To:addr",
+	"Content-Type", "Date", "To:last:name",
 };
 static const char *const functions[] = {
 	"check_all_trusted", "check_no_relays", "check_relays_unparseable", "helo_ip_mismatch",

@@ -269,7 +269,8 @@ static void check_ledger(struct sim *sim, const struct records *records,
 	const struct record *first = NULL;
 
 	/* Over a wire the proxy may not have heard yet that the first session was over. */
-	if (sim->plan.net != SIM_NET_MEMORY || sim->plan.ledger_count < 1000 || !letter->named || letter->blind || !letter->field_first)
+	if (sim->plan.net != SIM_NET_MEMORY || sim->plan.ledger_count < 1000 || !letter->named ||
+	    letter->blind || !letter->field_first)
 		return;
 	for (uint32_t i = 0; i < records->count; i++) {
 		const struct record *record = &records->all[i];

@@ -116,8 +116,8 @@ static void draw_checks(struct sim_plan *plan, struct pst_rng_seed *rng)
 	if (one_in(rng, 3))
 		pst_bytes_print(conf, "spf off\n");
 	if (one_in(rng, 3)) /* the probe at the end does not come twice */
-		pst_bytes_print(conf, "allow client 100.64.0.9\ngreylist on from %u delay %u window %u\n", PICK(rng, 0, 2),
-				PICK(rng, 1, 60), PICK(rng, 120, 3600));
+		pst_bytes_print(conf, "allow client 100.64.0.9\ngreylist on from %u delay %u window %u\n",
+				PICK(rng, 0, 2), PICK(rng, 1, 60), PICK(rng, 120, 3600));
 	plan->drops = one_in(rng, 6);
 	if (plan->drops)
 		pst_bytes_print(conf, "verdict drop 8\n");

@@ -137,7 +137,9 @@ static void on_peer(struct pst_door *door, struct pst_peer *peer)
 	peer->next_ms = sim->stage.sim.mono_ms + peer->gap_ms;
 	if (sim->stopped || sim->plan.server_faults == 0)
 		return;
-	peer->cut = one_in(rng, 8) && sim->plan.net == SIM_NET_MEMORY ? PST_CUT_BYTES : one_in(rng, 2) ? PST_CUT_RANDOM : PST_CUT_WHOLE;
+	peer->cut = one_in(rng, 8) && sim->plan.net == SIM_NET_MEMORY ? PST_CUT_BYTES :
+		    one_in(rng, 2) ? PST_CUT_RANDOM :
+				     PST_CUT_WHOLE;
 	if (peer->cut == PST_CUT_BYTES)
 		peer->gap_ms = PST_MIN(peer->gap_ms, 1);
 	if (!one_in(rng, 6))

@@ -2,9 +2,10 @@
  *
  * Concept: a stage holds one proxy, made from a configuration text, over simulated time, seeded
  * randomness, memory that counts and fails on demand, and one of three networks: pipes inside the
- * process, the kernel's sockets on the loopback address, or an interface of lwIP that reaches itself. On either one the peers are ours: a peer
- * is one end of a connection whose other end is the proxy's. Addresses are whatever the test says;
- * where the network has others, the stage translates, and the proxy never learns.
+ * process, the kernel's sockets on the loopback address, or an interface of lwIP that reaches itself. On
+ * either one the peers are ours: a peer is one end of a connection whose other end is the proxy's.
+ * Addresses are whatever the test says; where the network has others, the stage translates, and the
+ * proxy never learns.
  * Time passes in pst_stage_pass alone, over the kernel's sockets too. What a peer sends leaves whole,
  * byte by byte or in random pieces, one piece a turn; a peer of a slow kind waits between pieces.
  * A network of the owner's (a simulated wire) takes the place of the two by `plan.wire`.

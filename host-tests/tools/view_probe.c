@@ -58,7 +58,8 @@ static void read_lists(const char *name)
 static int probe(const char *name, const struct pst_rules_target *targets, uint32_t count)
 {
 	struct pst_rules_view view;
-	struct pst_rules_input input = {.charset = &pst_charset_iconv, .wall_s = 1, .lists = lists.entry_count ? &lists : NULL};
+	struct pst_rules_input input = {
+		.charset = &pst_charset_iconv, .wall_s = 1, .lists = lists.entry_count ? &lists : NULL};
 	FILE *file = fopen(name, "rb");
 
 	if (!file) {

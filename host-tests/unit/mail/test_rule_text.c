@@ -102,7 +102,10 @@ static void test_date(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_shape),     cmocka_unit_test(test_value), cmocka_unit_test(test_addresses),  cmocka_unit_test(test_date),
+		cmocka_unit_test(test_shape),
+		cmocka_unit_test(test_value),
+		cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_date),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

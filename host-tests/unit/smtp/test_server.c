@@ -392,7 +392,8 @@ static const struct row ROWS[] = {
 	ROW("submission, in the clear", "EHLO users\r\nAUTH PLAIN good\r\n" FROM,
 	    "ehlo users; reply 538 5.7.11 err; reply 530 5.7.0 err"),
 	ROW("login", "EHLO userstls\r\n" FROM "AUTH PLAIN bad\r\n" FROM "AUTH plain good\r\nAUTH PLAIN good\r\n" FROM,
-	    "ehlo userstls; reply 530 5.7.0 err; auth; reply 530 5.7.0 err; auth; reply 503 5.5.1 err; mail a@b.example"),
+	    "ehlo userstls; reply 530 5.7.0 err; auth; reply 530 5.7.0 err; auth; "
+	    "reply 503 5.5.1 err; mail a@b.example"),
 	ROW("login in several words", "EHLO userstls\r\nAUTH LOGIN more\r\nmore\r\ngood\r\n" FROM,
 	    "ehlo userstls; auth; auth; auth; mail a@b.example"),
 	ROW("login given up", "EHLO userstls\r\nAUTH LOGIN more\r\n*\r\n" FROM,
