@@ -4,4 +4,4 @@ ARCHFLAGS := -mcpu=cortex-a53
 LINKFLAGS := -Wl,-z,max-page-size=16384
 QEMU_USER := qemu-aarch64-static -cpu cortex-a53
 SIZE_MAX := 1300000
-SIZE_MAX_MINIMAL := 850000
+SIZE_MAX_MINIMAL := 660000

@@ -2,4 +2,4 @@ TRIPLET := arm-linux-gnueabihf
 ARCHFLAGS := -mcpu=cortex-a7 -mfpu=neon-vfpv4 -mfloat-abi=hard
 QEMU_USER := qemu-arm-static -cpu cortex-a7
 SIZE_MAX := 1300000
-SIZE_MAX_MINIMAL := 600000
+SIZE_MAX_MINIMAL := 460000

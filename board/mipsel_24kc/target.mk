@@ -7,4 +7,4 @@ COMPACT := -mips16
 LINKFLAGS := -Wl,-z,max-page-size=16384
 QEMU_USER := qemu-mipsel-static -cpu 24Kc
 SIZE_MAX := 1300000
-SIZE_MAX_MINIMAL := 760000
+SIZE_MAX_MINIMAL := 610000

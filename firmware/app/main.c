@@ -40,11 +40,13 @@ static const struct command commands[] = {
 #ifdef CONFIG_POSTERN_TOOLS
 	{"ask", "what lists, DNS and SPF say of a client and a sender, and what it would score",
 	 pst_app_ask, FOR_ASK, "ADDRESS"},
+	{"sink", "an internal server for tests: takes every message", pst_app_sink, FOR_SINK, NULL},
+#ifdef CONFIG_POSTERN_RULES
 	{"rules", "say what rule files are good for, and which rules hit a message", pst_app_rules,
 	 FOR_RULES, "lint PATH | hits FILE...|-"},
 	{"explain", "the score of stored messages, rule by rule, and the verdict", pst_app_explain,
 	 FOR_EXPLAIN, "FILE..."},
-	{"sink", "an internal server for tests: takes every message", pst_app_sink, FOR_SINK, NULL},
+#endif
 #endif
 };
 

@@ -122,7 +122,7 @@ int pst_app_rules_begin(struct pst_app_rules *rules, struct pst_config *config,
 	int status;
 
 	PST_BUG_ON(rules->load);
-	if (config->rules.path_count == 0)
+	if (!PST_RULES_BUILT || config->rules.path_count == 0)
 		return 0;
 	rules->config = config;
 	rules->report = report;
@@ -151,8 +151,11 @@ static int failed(struct pst_app_rules *rules, int status)
 int pst_app_rules_step(struct pst_app_rules *rules, uint32_t work)
 {
 	struct pst_config *config = rules->config;
-	int status = pst_rules_load_step(rules->load, work);
+	int status;
 
+	if (!PST_RULES_BUILT)
+		return 0;
+	status = pst_rules_load_step(rules->load, work);
 	if (status > 0)
 		return 1;
 	if (status == 0) {
@@ -169,7 +172,7 @@ int pst_app_rules_step(struct pst_app_rules *rules, uint32_t work)
 
 void pst_app_rules_stop(struct pst_app_rules *rules)
 {
-	if (!rules->load)
+	if (!PST_RULES_BUILT || !rules->load)
 		return;
 	pst_rules_load_close(rules->load);
 	pst_rule_files_fini(&rules->files);

@@ -4,6 +4,7 @@
 #include "check/zones.h"
 #include "config/table_priv.h"
 #include "config/value_priv.h"
+#include "rules/rules_conf.h"
 
 static bool is(const struct pst_config_word *word, const char *text)
 {
@@ -436,6 +437,11 @@ void pst_config_read_rules(struct pst_config_build *build,
 {
 	struct pst_config_rules *rules = &build->config->rules;
 
+	if (!PST_RULES_BUILT) {
+		pst_config_error(build, &build->words[0].place,
+				 "this program was built without rules (POSTERN_RULES)");
+		return;
+	}
 	if (build->word_count < 2) {
 		pst_config_missing(build, directive, "the name of a file or folder is missing");
 		return;

@@ -3,7 +3,7 @@
 
 static void end_run(struct pst_rule_queue *queue)
 {
-	if (!queue->area)
+	if (!PST_RULES_BUILT || !queue->area)
 		return;
 	pst_rules_run_end(&queue->run);
 	pst_mem_free(queue->mem, queue->area, queue->area_size);
@@ -32,8 +32,11 @@ static void on_task(struct pst_task *task)
 	struct pst_rule_queue *queue = PST_CONTAINER(task, struct pst_rule_queue, task);
 	struct pst_rule_query *query =
 		PST_CONTAINER(pst_list_first(&queue->waiting), struct pst_rule_query, node);
-	bool readable = queue->reading || begin_run(queue, query);
+	bool readable;
 
+	if (!PST_RULES_BUILT)
+		return;
+	readable = queue->reading || begin_run(queue, query);
 	if (!readable)
 		pst_count(queue->counters, PST_COUNTER_rules_unread);
 	if (!readable || pst_rules_run_step(&queue->run, PST_RULE_SLICE_WORK) == 0) {
@@ -50,7 +53,7 @@ static void on_task(struct pst_task *task)
 
 uint64_t pst_rule_queue_bound(const struct pst_rules_set *set)
 {
-	return set ? pst_rules_run_bytes_max(set) : 0;
+	return PST_RULES_BUILT && set ? pst_rules_run_bytes_max(set) : 0;
 }
 
 void pst_rule_queue_init(struct pst_rule_queue *queue, struct pst_loop *loop, struct pst_mem *mem,

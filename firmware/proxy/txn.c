@@ -270,7 +270,7 @@ static bool write_trace(struct pst_txn *txn)
 		.id = txn->id,
 		.wall_ms = txn->txns->env->loop->wall_ms,
 		.judged = !(txn->facts.set & PST_FACT_SUBMITTED) && policy->mode != PST_MODE_OBSERVE &&
-			  (txn->checked || txn->conf->rules || txn->facts.hits.count > 0),
+			  (txn->checked || pst_txn_rules(txn) || txn->facts.hits.count > 0),
 		.results = txn->checked && policy->mode != PST_MODE_OBSERVE ? &txn->results : NULL,
 		.spam = txn->verdict.action == PST_ACTION_TAG ||
 			txn->verdict.action == PST_ACTION_QUARANTINE,

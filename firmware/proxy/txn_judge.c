@@ -28,15 +28,15 @@ static uint8_t as_rules_see(bool asked, enum pst_spf_result result)
 /* One fact scores once: a rule that is loaded may score it already. */
 static bool rules_score_spf(const struct pst_txn *txn, bool helo, enum pst_spf_result result)
 {
-	return txn->conf->rules &&
-	       pst_rules_set_scores_spf(txn->conf->rules, helo,
+	return pst_txn_rules(txn) &&
+	       pst_rules_set_scores_spf(pst_txn_rules(txn), helo,
 					(enum pst_rules_spf)as_rules_see(true, result));
 }
 
 static uint8_t flags_of_zone(const struct pst_txn *txn, const struct pst_dnsbl_zone *zone,
 			     uint8_t flags)
 {
-	return txn->conf->rules && pst_rules_set_scores_zone(txn->conf->rules, zone->zone)
+	return pst_txn_rules(txn) && pst_rules_set_scores_zone(pst_txn_rules(txn), zone->zone)
 		       ? (uint8_t)(flags | PST_HIT_SCORED)
 		       : flags;
 }
@@ -447,7 +447,7 @@ static void ask_rules(struct pst_txn *txn)
 	uint32_t answer_count = list_answers(txn, &answers);
 
 	txn->rules = (struct pst_rule_query){
-		.set = txn->conf->rules,
+		.set = pst_txn_rules(txn),
 		.peer =
 			{
 				.client = facts->client,
@@ -489,7 +489,7 @@ void pst_txn_judge(struct pst_txn *txn)
 	if (ask_about_hop(txn))
 		return;
 	add_facts(txn);
-	if (txn->conf->rules && !txn->message.header_unseen)
+	if (pst_txn_rules(txn) && !txn->message.header_unseen)
 		ask_rules(txn);
 	else
 		conclude(txn);

@@ -9,6 +9,12 @@
 
 #include "proxy/txn.h"
 
+/* The rules of the transaction's generation; NULL: none. */
+static inline struct pst_rules_set *pst_txn_rules(const struct pst_txn *txn)
+{
+	return PST_RULES_BUILT ? txn->conf->rules : NULL;
+}
+
 /* txn_record.c: count the outcome and log the record.
  *  in  final_lost: the dot was sent inside and no answer will come */
 void pst_txn_record(struct pst_txn *txn, bool final_lost);

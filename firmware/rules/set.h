@@ -14,6 +14,7 @@
 #define PST_RULES_SET_H
 
 #include "base/score.h"
+#include "rules/rules_conf.h"
 #include "rules/view.h"
 
 struct pst_rules_set;
