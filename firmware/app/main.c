@@ -238,6 +238,23 @@ static void help_options(uint32_t bits)
 	}
 }
 
+/* The options of some commands, as far as this build has those. */
+static void help_group(uint32_t bits)
+{
+	uint32_t built = 0;
+
+	for (uint32_t i = 0; i < PST_COUNT(commands); i++) {
+		if (!(commands[i].bit & bits))
+			continue;
+		pst_app_print(STDOUT_FILENO, "%s%s", built ? ", " : "\n", commands[i].name);
+		built |= commands[i].bit;
+	}
+	if (!built)
+		return;
+	pst_app_print(STDOUT_FILENO, ":\n");
+	help_options(built);
+}
+
 static int help(const struct command *command)
 {
 	if (command) {
@@ -251,12 +268,9 @@ static int help(const struct command *command)
 	for (uint32_t i = 0; i < PST_COUNT(commands); i++)
 		pst_app_print(STDOUT_FILENO, "  postern %-7s %s\n", commands[i].name,
 			      commands[i].summary);
-	pst_app_print(STDOUT_FILENO, "\nrun, check, show, ask, status:\n");
-	help_options(FOR_CONFIG);
-	pst_app_print(STDOUT_FILENO, "\nrules, explain:\n");
-	help_options(FOR_RULES | FOR_EXPLAIN);
-	pst_app_print(STDOUT_FILENO, "\nsink:\n");
-	help_options(FOR_SINK);
+	help_group(FOR_CONFIG);
+	help_group(FOR_RULES | FOR_EXPLAIN);
+	help_group(FOR_SINK);
 	pst_app_print(
 		STDOUT_FILENO,
 		"\n  --help, --version\n\n"

@@ -179,6 +179,15 @@ class Feed:
             check(found[path] == entry, '%s: mode %o or bytes differ' % (path, found[path][0]))
         same(folders, {path: entry[0] for path, entry in held.folders.items() if not path.startswith('/lib/apk')}, 'folders')
 
+    def loads_no_rules_without(self):
+        """A build without rules does not come with a configuration that loads some."""
+        root = os.path.join(self.top, 'root')
+        for text, loads in (('CONFIG_POSTERN_RULES=y\n', True), ('# CONFIG_POSTERN_RULES is not set\n', False)):
+            shutil.rmtree(root, ignore_errors=True)
+            self.configure(text)
+            self.make('configure', 'install')
+            check(("option rules '1'" in read(root, 'etc', 'config', 'postern')) == loads, text)
+
 
 def tests(postern, folder):
     feed = Feed(postern, folder)
@@ -189,3 +198,4 @@ def tests(postern, folder):
     yield 'feed: the Makefile', feed.lint
     yield 'feed: its compile step', feed.compiles
     yield 'feed: its install step', feed.installs
+    yield 'feed: its configuration without rules', feed.loads_no_rules_without
