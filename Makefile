@@ -162,7 +162,7 @@ qemu qemu-test qemu-cost:
 image:
 	$(Q)env -u O $(PYTHON) board/qemu/image.py '$(BOARD)' '$(FILES)'
 
-PACKAGE = $(PYTHON) board/openwrt/package.py --postern '$(O)/postern' --architecture '$(BOARD)' --key '$(KEY)'
+PACKAGE = $(PYTHON) board/openwrt/package.py --postern '$(O)/postern' --architecture '$(or $(OPENWRT_ARCH),$(BOARD))' --key '$(KEY)'
 package: all
 	$(Q)$(PACKAGE) --out '$(O)'
 
