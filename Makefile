@@ -336,7 +336,7 @@ ifneq ($(SIZE_MAX_MINIMAL),)
 endif
 
 board-unit: $(TEST_PROGRAMS)
-	$(Q)POSTERN_OUT='$(O)' POSTERN_EMULATOR='$(QEMU_USER)' $(PYTHON) host-tests/run.py --only emulated
+	$(Q)POSTERN_OUT='$(O)' $(if $(QEMU_USER),POSTERN_EMULATOR='$(QEMU_USER)') $(PYTHON) host-tests/run.py --only emulated
 
 -include $(patsubst %.o,%.d,$(ALL_OBJS))
 .SECONDARY: $(ALL_OBJS)
