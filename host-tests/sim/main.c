@@ -211,6 +211,7 @@ int main(int argc, char **argv)
 	signal(SIGSEGV, on_crash);
 	signal(SIGBUS, on_crash);
 	signal(SIGALRM, on_crash);
+	sim_tls_prepare(&sim);
 	if (replay) {
 		bool good;
 

@@ -89,6 +89,8 @@ void sim_letter_free(struct sim_letter *letter);
 
 struct sim_tls_end;
 
+/* A key for all runs, once and before the first of them. */
+void sim_tls_prepare(struct sim *sim);
 /* Certificates for the proxy and trust for the clients, from now until sim_tls_close. */
 void sim_tls_open(struct sim *sim);
 void sim_tls_close(struct sim *sim);
