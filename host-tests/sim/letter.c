@@ -135,13 +135,18 @@ static void add_bare(struct pst_bytes *out, struct pst_rng_seed *rng)
 	pst_bytes_print(out, "%s", odd[pst_rng_seed_below(rng, PST_COUNT(odd))]);
 }
 
-static void add_header(struct sim_letter *letter, struct pst_bytes *content, struct pst_bytes *kept,
+static void add_header(struct sim *sim, struct sim_letter *letter, struct pst_bytes *kept,
 		       struct pst_rng_seed *rng)
 {
-	struct pst_bytes part = {0};
+	struct pst_bytes part = {0}, *content = &letter->content, marks = {0};
+	const char *subject = "";
 
-	pst_bytes_print(&part, "From: <%s>\r\nSubject: letter %u\r\n", letter->sender,
-			letter->number);
+	if (sim->plan.rules)
+		sim_score_mark(letter, rng, &marks, &subject);
+	pst_bytes_print(&part, "From: <%s>\r\nSubject: letter %u%s\r\n", letter->sender,
+			letter->number, subject);
+	pst_bytes_add_span(&part, pst_bytes_from(&marks, 0));
+	pst_bytes_free(&marks);
 	if (letter->named)
 		pst_bytes_print(&part,
 				"Date: Thu, 26 Nov 2026 21:00:00 +0000\r\n"
@@ -207,7 +212,7 @@ static void write_letter(struct sim *sim, struct sim_letter *letter, struct pst_
 	letter->nul = one_in(rng, 40);
 	letter->field_first = !one_in(rng, 12);
 	if (letter->field_first)
-		add_header(letter, content, &kept, rng);
+		add_header(sim, letter, &kept, rng);
 	from = content->len;
 	while (content->len < size) {
 		if (!(bare || smuggle) || !one_in(rng, 6)) {
@@ -260,7 +265,7 @@ static void address_letter(struct sim *sim, struct sim_letter *letter, struct ps
 	}
 }
 
-struct sim_letter *sim_letter_new(struct sim *sim, struct pst_rng_seed *rng)
+struct sim_letter *sim_letter_new(struct sim *sim, struct sim_client *user, struct pst_rng_seed *rng)
 {
 	struct sim_letter *letter = calloc(1, sizeof(*letter));
 
@@ -272,6 +277,7 @@ struct sim_letter *sim_letter_new(struct sim *sim, struct pst_rng_seed *rng)
 	}
 	sim->letters[sim->letter_count++] = letter;
 	letter->number = sim->letter_count;
+	letter->user = user;
 	snprintf(letter->sender, sizeof(letter->sender), "m%u@out.example", letter->number);
 	address_letter(sim, letter, rng);
 	write_letter(sim, letter, rng);

@@ -101,6 +101,7 @@ static bool begin(struct sim *sim)
 		return false;
 	}
 	sim_tls_attach(sim, config);
+	sim_score_attach(sim, config);
 	pst_dns_zone_init(&sim->zone, &sim->stage.loop);
 	pst_stage_open(&sim->stage, &config->proxy);
 	sim_servers_open(sim);
@@ -262,6 +263,7 @@ static void live(struct sim *sim)
 	drain(sim);
 	check_quiet(sim);
 	sim_book_close(sim);
+	sim_login_close(sim);
 	if (sim->stage.alloc.byte_peak > sim->stage.bound)
 		sim_wrong(sim, "it took %llu bytes of %llu",
 			  (unsigned long long)sim->stage.alloc.byte_peak,
@@ -276,7 +278,7 @@ static void free_letters(struct sim *sim)
 	free(sim->letters);
 }
 
-bool sim_run(struct sim *sim, uint64_t seed, enum sim_net net)
+bool sim_run(struct sim *sim, uint64_t seed, enum sim_net net, uint32_t version)
 {
 	struct pst_stage_plan stage = {0};
 	bool verbose = sim->verbose;
@@ -286,9 +288,12 @@ bool sim_run(struct sim *sim, uint64_t seed, enum sim_net net)
 	sim->verbose = verbose;
 	sim->pcap = pcap;
 	sim->seed = seed;
+	sim->version = version;
 	sim->hash = UINT64_C(0xcbf29ce484222325);
 	pst_rng_seed_init(&sim->rng, seed);
 	sim_plan_draw(&sim->plan, &sim->rng, net);
+	if (version >= SIM_VERSION_MORE)
+		sim_plan_draw_more(&sim->plan, seed);
 	if (net == SIM_NET_LWIP)
 		sim->wire = sim_wire_new(sim);
 	stage.wire = sim->wire;
