@@ -231,10 +231,13 @@ static void log_in(struct sim_client *client)
 {
 	const char *line = sim_login_begin(client);
 
-	if (line)
-		command(client, DUE_AUTH, "%s", line);
-	else
+	if (!line) {
 		say_quit(client);
+		return;
+	}
+	do
+		command(client, DUE_AUTH, "%s", line);
+	while (client->hasty && (line = sim_login_word(client)));
 }
 
 /* Nothing is due: say what comes next. */
@@ -393,7 +396,8 @@ static void on_auth(struct sim_client *client, uint16_t code)
 	const char *line;
 
 	if (!sim_login_reply(client, code, &line)) {
-		command(client, DUE_AUTH, "%s", line);
+		if (line)
+			command(client, DUE_AUTH, "%s", line);
 		return;
 	}
 	if (client->logged_in || one_in(&client->rng, 4))
@@ -730,7 +734,7 @@ void sim_client_init(struct sim *sim, struct sim_client *client, uint32_t number
 	client->wants_pipelining = one_in(rng, 2);
 	client->wants_chunking = one_in(rng, 3);
 	client->wants_tls = sim->plan.tls && (one_in(rng, 2) || client->submits);
-	client->early = one_in(rng, 3);
+	client->early = one_in(rng, 3) && !client->tls_first;
 	client->attempts_left = 3;
 	client->letter_count = 1 + pst_rng_seed_below(rng, PST_COUNT(client->letters));
 	for (uint32_t i = 0; i < client->letter_count; i++)

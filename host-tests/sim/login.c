@@ -50,6 +50,25 @@ static void word_of(const struct sim_client *client, enum word word, bool wrong,
 	encode(text, (uint32_t)len, out);
 }
 
+const char *sim_login_rubbish(struct sim_client *client)
+{
+	static const char *const lines[] = {"AUTH PLAIN",	"AUTH LOGIN",	   "AUTH",	   "*",
+					    "AUTH PLAIN =", "AUTH LOGIN ====", "AUTH CRAM-MD5"};
+	static char line[14000];
+	uint32_t which = pst_rng_seed_below(&client->rng, PST_COUNT(lines) + 4), len;
+	char word[WORD_SIZE];
+
+	if (which < PST_COUNT(lines))
+		return lines[which];
+	word_of(client, (enum word)(which % 3), true, word);
+	len = (uint32_t)snprintf(line, sizeof(line), "%s%s", which % 2 ? "AUTH PLAIN " : "", word);
+	if (which == PST_COUNT(lines)) {
+		memset(line + len, 'A', 13000);
+		line[len + 13000] = 0;
+	}
+	return line;
+}
+
 void *sim_login_check(struct pst_inside *inside, struct pst_span name, struct pst_span secret)
 {
 	struct sim *sim = PST_CONTAINER(inside->stage, struct sim, stage);
@@ -97,15 +116,17 @@ const char *sim_login_begin(struct sim_client *client)
 	snprintf(line, sizeof(line), "AUTH %s%s%s", mechanism < LOGIN_AT_ONCE ? "PLAIN" : "LOGIN", word[0] ? " " : "",
 		 word);
 	client->login_named = mechanism == LOGIN_AT_ONCE || mechanism == LOGIN_ASKED;
+	client->hasty = one_in(&client->rng, 6);
 	return line;
 }
 
-/* The one that the server has asked for. */
-static const char *next_word(struct sim_client *client)
+const char *sim_login_word(struct sim_client *client)
 {
 	static char word[WORD_SIZE];
 	enum word which = !client->login_named ? BOTH : client->login_words == 2 ? NAME : SECRET;
 
+	if (client->login_words == 0)
+		return NULL;
 	client->login_words--;
 	if (one_in(&client->rng, 10)) {
 		client->login_wrong = true;
@@ -121,32 +142,37 @@ bool sim_login_reply(struct sim_client *client, uint16_t code, const char **line
 	struct sim *sim = client->sim;
 
 	*line = NULL;
+	if (code == 235 && (client->login_wrong || client->login_words > 0 || !client->secured))
+		sim_wrong(sim, "client %u was let in with a wrong password", client->number);
+	client->logged_in |= code == 235;
+	sim->welcome_count += code == 235;
+	/* All was said; what stands behind a refusal is commands that nobody knows. */
+	if (client->hasty)
+		return client->due_count == 0;
 	if (code == 334) {
 		if (client->login_words == 0) {
 			sim_wrong(sim, "client %u was asked for more than there is", client->number);
 			return true;
 		}
-		*line = next_word(client);
+		*line = sim_login_word(client);
 		return false;
 	}
-	if (code == 235 && (client->login_wrong || client->login_words > 0 || !client->secured))
-		sim_wrong(sim, "client %u was let in with a wrong password", client->number);
 	if (code / 100 == 4 && code != 454 && !sim->failing)
 		sim_wrong(sim, "client %u was told %u to its login", client->number, code);
 	if (code / 100 == 5 && code != (client->secured ? 535 : 538))
 		sim_wrong(sim, "client %u was told %u to its login", client->number, code);
-	client->logged_in = code == 235;
-	sim->welcome_count += client->logged_in;
 	return true;
 }
 
 bool sim_login_may_be_refused(const struct sim_client *client)
 {
-	return client->login_wrong || !client->secured;
+	return client->login_wrong || client->hasty || !client->secured;
 }
 
 bool sim_login_is_deserved(const struct sim_client *client, uint16_t code)
 {
+	if (client->hasty)
+		return true;
 	if (!client->secured)
 		return code == 538;
 	if (client->login_words > 0)

@@ -51,7 +51,7 @@ void sim_client_draw_address(struct sim_client *client)
 	uint32_t host = 1 + pst_rng_seed_below(rng, plan->net == SIM_NET_LWIP ? 1 : 12);
 	char text[40];
 
-	if (plan->submission && one_in(rng, 2) && !(client->manner == SIM_HOSTILE && plan->submission_tls)) {
+	if (plan->submission && one_in(rng, 2)) {
 		client->listener = plan->submission_listener;
 		client->submits = client->manner != SIM_HOSTILE;
 		client->tls_first = plan->submission_tls;

@@ -170,7 +170,7 @@ struct sim_client {
 	bool wants_pipelining, wants_chunking, wants_tls, early, tls_first, balanced;
 	bool esmtp, greeted, dismissed, quit, secured, left, over, rcpt_must_fail;
 	/* Of one who logs in (login.c). */
-	bool submits, offers_auth, login_wrong, login_named, logged_in, login_spent;
+	bool submits, offers_auth, login_wrong, login_named, hasty, logged_in, login_spent;
 	uint8_t login_words; /* that are still to be said */
 	uint8_t logins_left;
 };
@@ -184,6 +184,11 @@ struct sim_client {
 /* Behind EHLO: log in, rightly or wrongly, or leave.
  *  ret NULL: it has no more to say but QUIT | the line, without its CRLF, borrowed until the next call */
 const char *sim_login_begin(struct sim_client *client);
+/* The next word; a hasty client does not wait to be asked for it.
+ *  ret NULL: there is none */
+const char *sim_login_word(struct sim_client *client);
+/* Something like it, for a client that says anything. */
+const char *sim_login_rubbish(struct sim_client *client);
 /* A reply to one of those lines.
  *  out line: what is said next; NULL: nothing
  *  ret true: the exchange is over */
