@@ -9,6 +9,7 @@ no switch for it. Each must be caught within so many sessions, and its place mus
 """
 import argparse
 import concurrent.futures
+import functools
 import os
 import subprocess
 import sys
@@ -81,6 +82,7 @@ MUTANTS = [
 ]
 
 
+@functools.lru_cache(maxsize=None)
 def command_of(out, source, target):
     """What make would run, last, to make the target if the source had changed."""
     environment = {name: value for name, value in os.environ.items()
