@@ -29,23 +29,20 @@ void sim_wrong(struct sim *sim, const char *format, ...)
 struct pst_span sim_book_field(struct pst_span line, const char *key)
 {
 	uint32_t len = (uint32_t)strlen(key);
+	const uint8_t *found = line.len > 0 ? memmem(line.at, line.len, key, len) : NULL;
+	struct pst_span rest;
+	int64_t end;
 
-	for (uint32_t i = 0; i + len < line.len; i++) {
-		struct pst_span rest = pst_span_sub(line, i, line.len);
-		int64_t end;
-
-		if (memcmp(rest.at, key, len) != 0)
-			continue;
-		rest = pst_span_sub(rest, len, rest.len);
-		if (rest.len > 0 && rest.at[0] == '"') {
-			rest = pst_span_sub(rest, 1, rest.len);
-			end = pst_span_find(rest, '"');
-		} else {
-			end = pst_span_find(rest, ' ');
-		}
-		return pst_span_sub(rest, 0, end < 0 ? rest.len : (uint32_t)end);
+	if (!found)
+		return PST_SPAN_NONE;
+	rest = pst_span_sub(line, (uint32_t)(found - line.at) + len, line.len);
+	if (rest.len > 0 && rest.at[0] == '"') {
+		rest = pst_span_sub(rest, 1, rest.len);
+		end = pst_span_find(rest, '"');
+	} else {
+		end = pst_span_find(rest, ' ');
 	}
-	return PST_SPAN_NONE;
+	return pst_span_sub(rest, 0, end < 0 ? rest.len : (uint32_t)end);
 }
 
 static bool is(struct pst_span value, const char *text)

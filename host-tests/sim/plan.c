@@ -97,7 +97,7 @@ static void draw_times(struct sim_plan *plan, struct pst_rng_seed *rng)
 		pst_bytes_print(conf, "tarpit %u\n", PICK(rng, 16, 200, 5000));
 }
 
-/* The default lines, and one that was drawn. */
+/* This verdict from so many points on. */
 static void set_line(struct sim_plan *plan, enum pst_action action, uint32_t points, const char *name)
 {
 	plan->lines[action] = (int32_t)points * 1000;
