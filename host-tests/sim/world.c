@@ -12,6 +12,12 @@
 #define HORIZON_MS (3 * 3600000)
 #define PROBE_MS 120000
 #define DNS_TIMERS 512
+/* Of our own TCP/IP: what one end keeps, and the other's window. */
+#ifdef CONFIG_POSTERN_LWIP
+#define WIRE_BYTES (1024 * (CONFIG_POSTERN_LWIP_SEND_KIB + CONFIG_POSTERN_LWIP_WINDOW_KIB))
+#else
+#define WIRE_BYTES 0
+#endif
 
 /* --- telling ----------------------------------------------------------------------------------- */
 
@@ -126,11 +132,14 @@ static void freeze_clients(struct sim *sim)
 	}
 }
 
-/* How long a session can last whose client does nothing more: its own idle time, our answer that is
- * owed before that, room that must come first, and the last words. */
-static uint64_t session_patience_ms(const struct pst_proxy_conf *conf)
+/* How long a session can last whose client does nothing more: what is on its way is read, of an offender at
+ * a rate; its own idle time, our answer that is owed before that, room that must come first, and the last words. */
+static uint64_t session_patience_ms(const struct sim *sim, const struct pst_proxy_conf *conf)
 {
-	return (uint64_t)conf->idle_ms + conf->reply_ms + 2 * (uint64_t)conf->relay.final_ms + 60000;
+	uint64_t on_its_way = sim->plan.net == SIM_NET_LWIP ? WIRE_BYTES : sim->plan.pipe_bytes;
+	uint64_t held_ms = conf->tarpit_bytes_per_s ? on_its_way * 1000 / conf->tarpit_bytes_per_s : 0;
+
+	return held_ms + conf->idle_ms + conf->reply_ms + 2 * (uint64_t)conf->relay.final_ms + 60000;
 }
 
 /* And a transaction that has left its client, or never had an answer. */
@@ -229,7 +238,7 @@ static void let_relay_rest(struct sim *sim)
 static void await_ends(struct sim *sim)
 {
 	const struct pst_proxy *proxy = sim->stage.proxy;
-	uint64_t until_ms = sim->stage.sim.mono_ms + session_patience_ms(proxy->conf);
+	uint64_t until_ms = sim->stage.sim.mono_ms + session_patience_ms(sim, proxy->conf);
 
 	while (pst_proxy_session_count(proxy) > 0 && sim->stage.sim.mono_ms < until_ms)
 		pass(sim, SLICE_MS);
