@@ -219,6 +219,18 @@ def stopped_inside_a_login(t):
 
 
 @test()
+def at_the_wrong_place(t):
+    """Nobody who logs in here finds what he said in the log, and be it no SMTP at all."""
+    server = users(t)
+    proxy = proxy_for(t, server)
+    session = begin(proxy)
+    session.send(b'Authorization: Basic ' + PLAIN + b'\r\n')
+    equal(session.reply(3).code // 100, 5, 'no command')
+    proxy.wait_log('not_smtp')
+    check(PLAIN.decode()[:20] not in proxy.proc.text, 'a secret is in the log')
+
+
+@test()
 def rset_between(t):
     """A transaction that was given up is cleared away inside before the next."""
     server = users(t)
