@@ -323,6 +323,8 @@ NET ?= memory
 sim: $(SIM_PROGRAM)
 	$(Q)$(SIM_PROGRAM) -n '$(NET)' -s '$(SESSIONS)' -S '$(SEED)'
 
+# host-tests/sim/signatures_mbedtls.c
+$(SIM_PROGRAM): LINK_FLAGS := -Wl,--wrap=psa_sign_hash,--wrap=psa_verify_hash
 $(SIM_PROGRAM): $(call objects,$(SIM_SRCS)) $(O)/libsupport.a $(O)/libpostern.a $(DEPS)
 	$(link)
 

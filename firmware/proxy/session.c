@@ -194,6 +194,7 @@ void pst_session_hang_up(struct pst_session *session, bool after_quit)
 	bool flushed = pst_link_flush(&session->link);
 
 	let_go(session);
+	pst_session_auth_end(session); /* what of it was not sent stands in the input, which nobody reads any more */
 	pst_smtp_server_close(&session->core);
 	if (session->link.error || (flushed && after_quit && session->link.in.len == 0)) {
 		pst_session_close(session, false);

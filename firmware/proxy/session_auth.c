@@ -111,6 +111,11 @@ void pst_session_auth(struct pst_session *session, const struct pst_smtp_event *
 	session->private.on_reply = on_reply;
 	session->private.on_lost = on_lost;
 	pst_session_set_wait(session, PST_WAIT_ANSWER);
+	/* The connection that asked for this word is gone, and another one would take it for a command. */
+	if (session->core.state == PST_SMTP_AUTH && !pst_relay_private_is_open(&session->private)) {
+		on_lost(&session->private, "lost in the middle of a login");
+		return;
+	}
 	pst_relay_private_say(&session->private, session->proxy->relay,
 			      session->conf->relay.submission);
 }

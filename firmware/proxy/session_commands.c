@@ -383,7 +383,8 @@ static void log_not_smtp(const struct pst_session *session, struct pst_span line
 
 	pst_log_begin(log, PST_LOG_INFO, "not_smtp");
 	pst_log_addr(log, "client", &session->link.conn.peer);
-	pst_log_peer(log, "said", pst_span_sub(line, 0, 64));
+	if (!session->submission) /* where users say their passwords, perhaps at the wrong place */
+		pst_log_peer(log, "said", pst_span_sub(line, 0, 64));
 	pst_log_end(log);
 }
 

@@ -1,6 +1,7 @@
 """Submission: users of the internal server log in there through us, and nobody else gets anything."""
 import base64
 import re
+import signal
 import smtplib
 import time
 
@@ -8,7 +9,7 @@ from t_starttls import CAPABILITIES, TEXT, careless, cert_line, internal, secure
 from support import client, mail
 from support.harness import check, equal, table, test
 from support.proc import wait_until
-from support.server import CLOSE
+from support.server import CLOSE, HANG
 
 SECRET = 'correct horse battery staple'
 PLAIN = base64.b64encode(('\0alice\0' + SECRET).encode())
@@ -179,6 +180,54 @@ def lost_inside_a_message(t):
     server.fault('dot', CLOSE, times=1)
     equal(send(session).code, 451, 'its fate is not known')
     equal(session.command('MAIL FROM:<a@example.org>').code, 421, 'and the login is gone')
+
+
+@test()
+def lost_inside_a_login(t):
+    """A word is said to the connection that has asked for it, and to no other: that one would take it for a command."""
+    server = users(t)
+    proxy = proxy_for(t, server)
+    session = begin(proxy)
+    equal(session.command('AUTH LOGIN ' + b64('alice').decode()).code, 334, 'AUTH')
+    asking = [c for c in server.connections if any(verb == 'AUTH' for verb, _ in c.commands)]
+    equal(len(asking), 1, 'connections that ask')
+    asking[0].cut()
+    time.sleep(0.2)
+    reply = session.command(b64(SECRET).decode())
+    equal((reply.code, reply.enhanced), (454, '4.7.0'), str(reply))
+    proxy.wait_log('login_failed')
+    heard = [verb for c in server.connections if c is not asking[0] for verb, _ in c.commands]
+    check(not any(b64(SECRET).decode().upper() in verb.upper() for verb in heard), 'the password went elsewhere: %s', heard)
+    equal(session.command('AUTH PLAIN ' + PLAIN.decode()).code, 235, 'once more')
+    equal(send(session).code, 250, 'delivery')
+
+
+@test()
+def stopped_inside_a_login(t):
+    """What was to be said inside is forgotten with the session, whatever its client says behind the 421."""
+    server = users(t)
+    proxy = proxy_for(t, server)
+    session = begin(proxy)
+    server.fault('banner', HANG)
+    session.send(b'AUTH PLAIN ' + PLAIN + b'\r\n')
+    time.sleep(0.3)
+    proxy.proc.signal(signal.SIGTERM)
+    equal(session.reply(3).code, 421, 'in place of an answer')
+    session.send(b'NOOP\r\n')
+    session.close()
+    equal(proxy.proc.wait(10), 0, 'exit status')
+
+
+@test()
+def at_the_wrong_place(t):
+    """Nobody who logs in here finds what he said in the log, and be it no SMTP at all."""
+    server = users(t)
+    proxy = proxy_for(t, server)
+    session = begin(proxy)
+    session.send(b'Authorization: Basic ' + PLAIN + b'\r\n')
+    equal(session.reply(3).code // 100, 5, 'no command')
+    proxy.wait_log('not_smtp')
+    check(PLAIN.decode()[:20] not in proxy.proc.text, 'a secret is in the log')
 
 
 @test()

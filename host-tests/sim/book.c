@@ -26,27 +26,23 @@ void sim_wrong(struct sim *sim, const char *format, ...)
 
 /* --- what is in a record ------------------------------------------------------------------------ */
 
-/* The value of " key=", without its quotes; empty if there is none. */
-static struct pst_span field(struct pst_span line, const char *key)
+struct pst_span sim_book_field(struct pst_span line, const char *key)
 {
 	uint32_t len = (uint32_t)strlen(key);
+	const uint8_t *found = line.len > 0 ? memmem(line.at, line.len, key, len) : NULL;
+	struct pst_span rest;
+	int64_t end;
 
-	for (uint32_t i = 0; i + len < line.len; i++) {
-		struct pst_span rest = pst_span_sub(line, i, line.len);
-		int64_t end;
-
-		if (memcmp(rest.at, key, len) != 0)
-			continue;
-		rest = pst_span_sub(rest, len, rest.len);
-		if (rest.len > 0 && rest.at[0] == '"') {
-			rest = pst_span_sub(rest, 1, rest.len);
-			end = pst_span_find(rest, '"');
-		} else {
-			end = pst_span_find(rest, ' ');
-		}
-		return pst_span_sub(rest, 0, end < 0 ? rest.len : (uint32_t)end);
+	if (!found)
+		return PST_SPAN_NONE;
+	rest = pst_span_sub(line, (uint32_t)(found - line.at) + len, line.len);
+	if (rest.len > 0 && rest.at[0] == '"') {
+		rest = pst_span_sub(rest, 1, rest.len);
+		end = pst_span_find(rest, '"');
+	} else {
+		end = pst_span_find(rest, ' ');
 	}
-	return PST_SPAN_NONE;
+	return pst_span_sub(rest, 0, end < 0 ? rest.len : (uint32_t)end);
 }
 
 static bool is(struct pst_span value, const char *text)
@@ -127,7 +123,7 @@ void sim_book_told(struct sim *sim, struct sim_letter *letter, uint16_t code, st
 		return;
 	letter->told_count++;
 	/* Nothing is said before the internal server has said it. */
-	if (!sim->plan.drops && taken_of(sim, letter) == 0)
+	if ((!sim->plan.drops || letter->user) && taken_of(sim, letter) == 0)
 		sim_wrong(sim, "letter %u: 250 before any internal server took it", letter->number);
 }
 
@@ -159,10 +155,10 @@ static void add_record(struct sim *sim, struct records *records, struct pst_span
 	*record = (struct record){
 		.line = line,
 		.from = from,
-		.letter = letter_in(sim, field(line, " from=")),
-		.id = field(line, " id="),
-		.outcome = field(line, " outcome="),
-		.code = number(field(line, " code=")),
+		.letter = letter_in(sim, sim_book_field(line, " from=")),
+		.id = sim_book_field(line, " id="),
+		.outcome = sim_book_field(line, " outcome="),
+		.code = number(sim_book_field(line, " code=")),
 	};
 }
 
@@ -209,6 +205,10 @@ static void check_record(struct sim *sim, const struct record *record)
 	if (!known)
 		sim_wrong(sim, "a record does not make sense: %.*s", (int)record->line.len,
 			  (const char *)record->line.at);
+	if (record->letter && is(sim_book_field(record->line, " auth="), "yes") != (record->letter->user != NULL))
+		sim_wrong(sim, "a record is wrong about a login: %.*s", (int)record->line.len,
+			  (const char *)record->line.at);
+	sim_score_check(sim, record->line, record->letter);
 }
 
 /* --- letters ------------------------------------------------------------------------------------ */
@@ -252,6 +252,8 @@ static void check_letter(struct sim *sim, const struct records *records, struct 
 	if (sums.good_codes > sums.inside + sums.replayed + sums.dropped)
 		sim_wrong(sim, "letter %u: %u times 250 for %u delivered, %u replayed", letter->number,
 			  sums.good_codes, sums.inside, sums.replayed);
+	if (letter->user && sums.replayed + sums.dropped > 0)
+		sim_wrong(sim, "letter %u of a user's was not sent on", letter->number);
 	if (sums.replayed > 0 && inside == 0)
 		sim_wrong(sim, "letter %u: answered from the ledger, and was never delivered",
 			  letter->number);
@@ -270,7 +272,7 @@ static void check_ledger(struct sim *sim, const struct records *records,
 
 	/* Over a wire the proxy may not have heard yet that the first session was over. */
 	if (sim->plan.net != SIM_NET_MEMORY || sim->plan.ledger_count < 1000 || !letter->named ||
-	    letter->blind || !letter->field_first)
+	    letter->blind || !letter->field_first || letter->user)
 		return;
 	for (uint32_t i = 0; i < records->count; i++) {
 		const struct record *record = &records->all[i];
@@ -286,7 +288,7 @@ static void check_ledger(struct sim *sim, const struct records *records,
 				from = letter->attempt_log[k];
 		if (first->from < from && is(first->outcome, "delivered") &&
 		    is(record->outcome, "delivered") &&
-		    pst_span_eq(field(first->line, " to="), field(record->line, " to=")))
+		    pst_span_eq(sim_book_field(first->line, " to="), sim_book_field(record->line, " to=")))
 			sim_wrong(sim, "letter %u was delivered twice: %.*s and %.*s", letter->number,
 				  (int)first->id.len, (const char *)first->id.at, (int)record->id.len,
 				  (const char *)record->id.at);
@@ -342,7 +344,7 @@ static void check_recipients(struct sim *sim, const struct records *records,
 
 	if (plan->net != SIM_NET_MEMORY || plan->ledger_count < 1000 || sim->failing ||
 	    plan->pool_bytes < (1 << 24) || letter->content.len + 1000 > plan->hold_bytes ||
-	    !letter->named || letter->blind || !letter->field_first ||
+	    !letter->named || letter->blind || !letter->field_first || letter->user ||
 	    !is_one_by_one(records, letter))
 		return;
 	for (uint32_t i = 0; i < letter->rcpt_count; i++)
@@ -389,7 +391,61 @@ static bool is_our_header(const struct sim_letter *letter, struct pst_span head)
 	return received && !(empty && letter->field_first && letter->canonical.len > 0);
 }
 
-static void check_message(struct sim *sim, const struct pst_inside_message *message)
+/* Is one of its recipients of a domain that no route has? */
+static bool goes_outward(struct pst_span envelope)
+{
+	return envelope.len > 0 && memmem(envelope.at, envelope.len, "@else.example", 13);
+}
+
+/* The record of the transaction that our Received field names; NULL: there is none. */
+static const struct record *record_in(const struct records *records, struct pst_span wire)
+{
+	struct pst_span id;
+	const uint8_t *at = wire.len > 0 ? memmem(wire.at, PST_MIN(wire.len, 4000), " id ", 4) : NULL;
+
+	if (!at)
+		return NULL;
+	id = pst_span_sub(wire, (uint32_t)(at - wire.at) + 4, wire.len);
+	for (uint32_t i = 0; i < records->count; i++)
+		if (records->all[i].id.len > 0 && pst_span_starts_nocase(id, records->all[i].id) &&
+		    !pst_is_alnum(id.at[records->all[i].id.len]))
+			return &records->all[i];
+	return NULL;
+}
+
+/* What the proxy refuses, defers or drops by itself does not even begin to go inside. */
+static void check_refused(struct sim *sim, const struct records *records, const struct sim_letter *letter,
+			  struct pst_span wire)
+{
+	static const char *const reasons[] = {"score", "score_deferred", "listed"};
+	const struct record *record = record_in(records, wire);
+
+	if (!record)
+		return;
+	for (uint32_t i = 0; i < PST_COUNT(reasons); i++)
+		if (is(sim_book_field(record->line, " reasons="), reasons[i]))
+			sim_wrong(sim, "letter %u is refused, and goes inside: %.*s", letter->number,
+				  (int)record->line.len, (const char *)record->line.at);
+}
+
+static void check_head(struct sim *sim, const struct records *records, const struct sim_letter *letter,
+		       struct pst_span head)
+{
+	const struct record *record = record_in(records, head);
+
+	if (!record) {
+		sim_wrong(sim, "letter %u arrived by a transaction without a record", letter->number);
+		return;
+	}
+	if (record->letter != letter)
+		sim_wrong(sim, "letter %u arrived by another's transaction", letter->number);
+	if ((memmem(head.at, head.len, " with ESMTPSA ", 14) != NULL) != (letter->user != NULL))
+		sim_wrong(sim, "letter %u: our Received field is wrong about a login", letter->number);
+	sim_score_check_head(sim, record->line, head, letter);
+}
+
+static void check_message(struct sim *sim, const struct records *records,
+			  const struct pst_inside_message *message)
 {
 	const struct sim_letter *letter = letter_in(sim, pst_bytes_from(&message->envelope, 0));
 	struct pst_span wire = pst_bytes_from(&message->wire, 0);
@@ -404,6 +460,11 @@ static void check_message(struct sim *sim, const struct pst_inside_message *mess
 			  (int)message->envelope.len, (const char *)message->envelope.at);
 		return;
 	}
+	if (message->user != letter->user)
+		sim_wrong(sim, "letter %u went inside by another login than its own", letter->number);
+	if (!letter->user && goes_outward(pst_bytes_from(&message->envelope, 0)))
+		sim_wrong(sim, "letter %u goes outward, and nobody has logged in", letter->number);
+	check_refused(sim, records, letter, wire);
 	if (!message->taken || letter->blind)
 		return;
 	wanted = pst_bytes_from(&letter->canonical, 0);
@@ -414,6 +475,8 @@ static void check_message(struct sim *sim, const struct pst_inside_message *mess
 	else if (!is_our_header(letter, pst_span_sub(wire, 0, wire.len - wanted.len)))
 		sim_wrong(sim, "letter %u arrived with something odd in front: %.*s", letter->number,
 			  (int)PST_MIN(wire.len - wanted.len, 400), (const char *)wire.at);
+	else
+		check_head(sim, records, letter, pst_span_sub(wire, 0, wire.len - wanted.len));
 }
 
 /* --- all of it ---------------------------------------------------------------------------------- */
@@ -475,7 +538,7 @@ void sim_book_close(struct sim *sim)
 	check_sums(sim, &records);
 	for (uint32_t i = 0; i < sim->server_count; i++) {
 		for (uint32_t k = 0; k < sim->servers[i]->message_count; k++)
-			check_message(sim, sim->servers[i]->messages[k]);
+			check_message(sim, &records, sim->servers[i]->messages[k]);
 		if (sim->servers[i]->fault.len > 0 && !sim->plan.server_raves)
 			sim_wrong(sim, "%.*s", (int)sim->servers[i]->fault.len,
 				  (const char *)sim->servers[i]->fault.at);

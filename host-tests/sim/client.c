@@ -19,6 +19,7 @@ enum due {
 	DUE_GREETING,
 	DUE_HELO,
 	DUE_STARTTLS,
+	DUE_AUTH, /* or a word of it */
 	DUE_MAIL,
 	DUE_RCPT,
 	DUE_DATA,
@@ -40,6 +41,7 @@ static const struct {
 	[DUE_GREETING] = {"greeting", CLASS(2), 220},
 	[DUE_HELO] = {"EHLO", CLASS(2), 250},
 	[DUE_STARTTLS] = {"STARTTLS", CLASS(2) | CLASS(4), 220},
+	[DUE_AUTH] = {"AUTH", CLASS(2) | CLASS(3) | CLASS(4) | CLASS(5), 235},
 	[DUE_MAIL] = {"MAIL", CLASS(2) | CLASS(4) | CLASS(5), 250},
 	[DUE_RCPT] = {"RCPT", CLASS(2) | CLASS(4) | CLASS(5), 250},
 	[DUE_DATA] = {"DATA", CLASS(3) | CLASS(4) | CLASS(5), 354},
@@ -74,6 +76,8 @@ void sim_client_say(struct sim_client *client, struct pst_span bytes)
 	if (client->left || !client->peer)
 		return;
 	if (client->secured) {
+		sim_trace(client->sim, "client %u says %.*s", client->number, (int)PST_MIN(bytes.len, 100),
+			  (const char *)bytes.at);
 		sim_tls_end_give(client->tls, bytes, &wire);
 		pst_peer_say(client->peer, pst_bytes_from(&wire, 0));
 		pst_bytes_free(&wire);
@@ -108,7 +112,7 @@ static void command(struct sim_client *client, enum due due, const char *format,
 
 static void say_hello(struct sim_client *client)
 {
-	client->offers_pipelining = client->offers_chunking = client->offers_tls = false;
+	client->offers_pipelining = client->offers_chunking = client->offers_tls = client->offers_auth = false;
 	command(client, DUE_HELO, "%s c%u.out.example", client->esmtp ? "EHLO" : "HELO",
 		client->number);
 }
@@ -216,14 +220,33 @@ static void on_envelope_told(struct sim_client *client)
 		command(client, DUE_DATA, "DATA");
 }
 
+static void say_quit(struct sim_client *client)
+{
+	client->quit = true;
+	command(client, DUE_QUIT, "QUIT");
+}
+
+/* A user. Who is not let in may try again, insist, or go. */
+static void log_in(struct sim_client *client)
+{
+	const char *line = sim_login_begin(client);
+
+	if (!line) {
+		say_quit(client);
+		return;
+	}
+	do
+		command(client, DUE_AUTH, "%s", line);
+	while (client->hasty && (line = sim_login_word(client)));
+}
+
 /* Nothing is due: say what comes next. */
 static void next(struct sim_client *client)
 {
 	if (client->due_count > 0 || client->left)
 		return;
 	if (!letter_of(client)) {
-		client->quit = true;
-		command(client, DUE_QUIT, "QUIT");
+		say_quit(client);
 		return;
 	}
 	if (one_in(&client->rng, 20))
@@ -240,17 +263,23 @@ static bool may_be_refused(const struct sim_client *client, enum due due)
 	const struct sim *sim = client->sim;
 	const struct sim_letter *letter = letter_of(client);
 
-	if (sim->plan.server_5xx || sim->plan.server_raves || sim->plan.dns || !letter)
+	if (sim->plan.server_5xx || sim->plan.server_raves || !letter)
+		return true;
+	if (due == DUE_AUTH)
+		return sim_login_may_be_refused(client);
+	if (client->submits && !client->logged_in)
+		return true;
+	if (sim->plan.dns && !client->submits)
 		return true;
 	if (letter->content.len + 2000 > sim->plan.message_bytes)
 		return true;
 	if (due == DUE_FINAL || due == DUE_LAST || due == DUE_CHUNK)
-		return letter->nul || client->rcpt_ok == 0 ||
-		       (letter->bare && sim->plan.bare_reject);
+		return letter->nul || client->rcpt_ok == 0 || (letter->bare && sim->plan.bare_reject) ||
+		       (letter->marks && !client->submits);
 	if (due == DUE_RCPT)
 		return client->rcpt_must_fail ||
 		       letter->rcpts[client->rcpt_at].kind == SIM_RCPT_UNKNOWN ||
-		       letter->rcpts[client->rcpt_at].kind == SIM_RCPT_ELSEWHERE;
+		       (letter->rcpts[client->rcpt_at].kind == SIM_RCPT_ELSEWHERE && !client->submits);
 	/* Without a recipient there can be no data. */
 	return (due == DUE_DATA) && client->rcpt_ok == 0;
 }
@@ -264,8 +293,14 @@ static bool is_deserved(const struct sim_client *client, enum due due, uint16_t 
 	bool bad = letter && (letter->nul || (letter->bare && sim->plan.bare_reject &&
 					      due != DUE_LAST && due != DUE_CHUNK));
 
+	if (due == DUE_AUTH)
+		return sim_login_is_deserved(client, code);
+	if (due == DUE_MAIL && client->submits && !client->logged_in)
+		return code == 530;
 	if (due == DUE_RCPT && client->rcpt_must_fail)
 		return code >= 400;
+	if (due == DUE_RCPT && client->submits)
+		return code == (letter->rcpts[client->rcpt_at].kind == SIM_RCPT_UNKNOWN ? 550 : 250);
 	if (due == DUE_RCPT) {
 		switch (letter->rcpts[client->rcpt_at].kind) {
 		case SIM_RCPT_UNKNOWN:
@@ -290,6 +325,9 @@ static bool is_deserved(const struct sim_client *client, enum due due, uint16_t 
 			return code >= 400;
 		if (big && code == 552)
 			return true;
+		/* By what it scores; score.c knows exactly. */
+		if (letter->marks && !client->submits && (code == 550 || code == 451))
+			return true;
 		if (bad && due != DUE_CHUNK)
 			return code == 550;
 		return code == 250 || (bad && code == 550);
@@ -305,12 +343,14 @@ static void judge(struct sim_client *client, enum due due, uint16_t code)
 		return;
 	client->refusal_count += code / 100 == 5;
 	if (!(replies[due].classes & CLASS(code / 100)) ||
-	    (code / 100 <= 3 && code != replies[due].good)) {
+	    (code / 100 <= 3 && code != replies[due].good && !(due == DUE_AUTH && code == 334))) {
 		/* Without memory a reply may be any 4xx. */
 		if (!(sim->failing && code / 100 == 4))
 			sim_wrong(sim, "client %u was told %u to %s", client->number, code,
 				  replies[due].name);
 	}
+	if (due == DUE_MAIL && code == 250 && client->submits && !client->logged_in)
+		sim_wrong(sim, "client %u may send mail and has not logged in", client->number);
 	if (code / 100 == 5 && !may_be_refused(client, due))
 		sim_wrong(sim, "client %u was told %u to %s, and it is not its fault", client->number,
 			  code, replies[due].name);
@@ -323,6 +363,8 @@ static void on_final(struct sim_client *client, uint16_t code, struct pst_span t
 {
 	struct sim_letter *letter = letter_of(client);
 
+	/* What has begun to go inside can only be broken off, and the login goes with its connection. */
+	client->login_spent |= client->submits && code / 100 == 5;
 	sim_book_told(client->sim, letter, code, text);
 	/* It has heard what it wanted, and goes without a word. */
 	if (client->manner == SIM_VANISH && one_in(&client->rng, 2)) {
@@ -342,9 +384,26 @@ static void on_hello(struct sim_client *client, uint16_t code)
 		next(client);
 	} else if (client->wants_tls && client->offers_tls && !client->secured) {
 		command(client, DUE_STARTTLS, "STARTTLS");
+	} else if (client->submits) {
+		log_in(client);
 	} else {
 		next(client);
 	}
+}
+
+static void on_auth(struct sim_client *client, uint16_t code)
+{
+	const char *line;
+
+	if (!sim_login_reply(client, code, &line)) {
+		if (line)
+			command(client, DUE_AUTH, "%s", line);
+		return;
+	}
+	if (client->logged_in || one_in(&client->rng, 4))
+		next(client);
+	else
+		log_in(client);
 }
 
 static void begin_tls(struct sim_client *client)
@@ -384,8 +443,13 @@ static void on_reply(struct sim_client *client, enum due due, uint16_t code, str
 	case DUE_STARTTLS:
 		if (code == 220)
 			begin_tls(client);
+		else if (client->submits)
+			log_in(client);
 		else
 			next(client);
+		break;
+	case DUE_AUTH:
+		on_auth(client, code);
 		break;
 	case DUE_MAIL:
 		client->rcpt_must_fail = code / 100 != 2;
@@ -435,6 +499,7 @@ static void note_offer(struct sim_client *client, struct pst_span line)
 	client->offers_pipelining |= pst_span_starts_nocase(word, PST_SPAN("PIPELINING"));
 	client->offers_chunking |= pst_span_starts_nocase(word, PST_SPAN("CHUNKING"));
 	client->offers_tls |= pst_span_starts_nocase(word, PST_SPAN("STARTTLS"));
+	client->offers_auth |= pst_span_starts_nocase(word, PST_SPAN("AUTH"));
 }
 
 /* ret the code, 0: this is no reply line (RFC 5321 section 4.2) */
@@ -455,6 +520,8 @@ static void on_line(struct sim_client *client, struct pst_span line)
 	uint16_t code = code_of(line);
 	enum due due;
 
+	if (client->secured)
+		sim_trace(sim, "client %u hears %.*s", client->number, (int)line.len, (const char *)line.at);
 	if (code == 0 || line.len > 510) {
 		sim_wrong(sim, "client %u heard what is no reply: %.*s", client->number,
 			  (int)PST_MIN(line.len, 100), (const char *)line.at);
@@ -561,7 +628,7 @@ static void over(struct sim_client *client)
 			  (unsigned long long)spent_ms / 1000);
 	/* One network may have a few handshakes at a time, and without TLS there is no way to say so. */
 	if (sim->plan.calm && client->manner == SIM_POLITE && !client->quit &&
-	    !(client->tls_first && !client->greeted) && client->refusal_count < ERRORS_HARD - 1)
+	    !(client->tls_first && !client->greeted) && !client->login_spent && client->refusal_count < ERRORS_HARD - 1)
 		sim_wrong(sim, "client %u was let go, though all is well", client->number);
 	if (client->manner == SIM_HOSTILE && client->reply_count > client->line_count + 2)
 		sim_wrong(sim, "client %u heard %u replies to %u lines", client->number,
@@ -599,37 +666,6 @@ static void on_end(struct pst_peer *peer)
 		over(client);
 }
 
-static void draw_manner(struct sim_client *client)
-{
-	struct pst_rng_seed *rng = &client->rng;
-	struct pst_peer *peer = client->peer;
-	static const uint32_t gaps[] = {1, 100, 2000, 40000, 200000};
-
-	/* One byte a segment is slower than anybody may be. */
-	peer->cut = one_in(rng, 8) && client->sim->plan.net == SIM_NET_MEMORY ? PST_CUT_BYTES
-		    : one_in(rng, 2)					       ? PST_CUT_RANDOM
-										       : PST_CUT_WHOLE;
-	switch (client->manner) {
-	case SIM_CUT:
-		peer->end_early = (uint8_t)(PST_PEER_SHUT + pst_rng_seed_below(rng, 3));
-		if (one_in(rng, 4))
-			peer->end_in = 1 + pst_rng_seed_below(rng, 600);
-		else
-			peer->end_out = 1 + pst_rng_seed_below(rng, one_in(rng, 2) ? 400 : 6000);
-		break;
-	case SIM_SLOW:
-		peer->cut = PST_CUT_RANDOM;
-		peer->gap_ms = gaps[pst_rng_seed_below(rng, PST_COUNT(gaps))];
-		break;
-	case SIM_POLITE:
-	case SIM_DEAF:
-	case SIM_VANISH:
-	case SIM_HOSTILE:
-	case SIM_MANNERS:
-		break;
-	}
-}
-
 /* A load balancer stands in front, and says who is really there. */
 static void say_hop(struct sim_client *client)
 {
@@ -659,13 +695,14 @@ static void begin(struct sim_client *client)
 	client->reply_count = client->line_count = client->refusal_count = 0;
 	pst_bytes_cut(&client->heard, 0);
 	client->greeted = client->dismissed = client->quit = client->secured = false;
-	client->left = client->over = false;
+	client->left = client->over = client->logged_in = client->login_spent = false;
+	client->logins_left = 3;
 	client->begin_ms = sim->stage.sim.mono_ms;
 	client->peer = pst_stage_connect(&sim->stage, &client->address, client->listener);
 	client->peer->owner = client;
 	client->peer->on_input = on_input;
 	client->peer->on_end = on_end;
-	draw_manner(client);
+	sim_client_draw_manner(client);
 	expect(client, DUE_GREETING);
 	if (client->balanced)
 		say_hop(client);
@@ -683,36 +720,6 @@ static void on_due(struct pst_timer *timer)
 		begin(client);
 }
 
-/* Where from, and where to. A few clients share an address. On the wire all of them share two: its hosts
- * have one table of ten neighbours between them, and one that is full loses frames at every turn. */
-static void draw_address(struct sim_client *client)
-{
-	static const char *const networks[] = {"203.0.113.", "192.168.7.", "198.51.100.",
-					       "2001:db8:7:"};
-	const struct sim_plan *plan = &client->sim->plan;
-	struct pst_rng_seed *rng = &client->rng;
-	uint32_t network = pst_rng_seed_below(rng, plan->net == SIM_NET_LWIP ? 2 : 3);
-	uint32_t host = 1 + pst_rng_seed_below(rng, plan->net == SIM_NET_LWIP ? 1 : 12);
-	char text[40];
-
-	if (plan->tls_listener && client->manner != SIM_HOSTILE && one_in(rng, 4)) {
-		client->listener = plan->tls_listener;
-		client->tls_first = true;
-	} else if (plan->balanced_listener && client->manner != SIM_HOSTILE && one_in(rng, 3)) {
-		client->listener = plan->balanced_listener;
-		client->balanced = true;
-	} else if (plan->ipv6_listener && one_in(rng, 3)) {
-		client->listener = plan->ipv6_listener;
-		network = 3;
-	}
-	/* Of IPv6 a network is what one client has. */
-	snprintf(text, sizeof(text), "%s%u%s", networks[network], host, network == 3 ? "::1" : "");
-	PST_BUG_ON(pst_addr_parse(pst_span_text(text), &client->address) < 0);
-	/* Its host is made while there is memory for it. */
-	if (client->sim->wire)
-		(void)client->sim->wire->net_of(client->sim->wire, &client->address);
-}
-
 void sim_client_init(struct sim *sim, struct sim_client *client, uint32_t number)
 {
 	struct pst_rng_seed *rng = &client->rng;
@@ -722,16 +729,16 @@ void sim_client_init(struct sim *sim, struct sim_client *client, uint32_t number
 	client->timer.on_due = on_due;
 	pst_rng_seed_init(rng, sim->seed * 1000003 + number);
 	client->manner = one_in(rng, 2) ? SIM_POLITE : (enum sim_manner)pst_rng_seed_below(rng, SIM_MANNERS);
-	draw_address(client);
-	client->esmtp = !one_in(rng, 10);
+	sim_client_draw_address(client);
+	client->esmtp = !one_in(rng, 10) || client->submits;
 	client->wants_pipelining = one_in(rng, 2);
 	client->wants_chunking = one_in(rng, 3);
-	client->wants_tls = sim->plan.tls && one_in(rng, 2);
-	client->early = one_in(rng, 3);
+	client->wants_tls = sim->plan.tls && (one_in(rng, 2) || client->submits);
+	client->early = one_in(rng, 3) && !client->tls_first;
 	client->attempts_left = 3;
 	client->letter_count = 1 + pst_rng_seed_below(rng, PST_COUNT(client->letters));
 	for (uint32_t i = 0; i < client->letter_count; i++)
-		client->letters[i] = sim_letter_new(sim, rng);
+		client->letters[i] = sim_letter_new(sim, client->submits ? client : NULL, rng);
 	pst_timer_set(&sim->stage.loop, &client->timer,
 		      sim->stage.loop.now_ms + 1 + pst_rng_seed_below(rng, sim->plan.spread_ms + 1));
 }

@@ -85,11 +85,17 @@ void sim_client_hostile(struct sim_client *client)
 		"GET / HTTP/1.1\r\n",	 "RCPT TO:<a%b@in.example>\r\n", "AUTH PLAIN AAAA\r\n",
 		"MAIL FROM:<x@y> SIZE=99999999999\r\n", "NOOP\n", "RSET\r", ".\r\n", "\r\n.\r\n",
 	};
+	const struct sim_plan *plan = &client->sim->plan;
 	uint32_t count = 1 + below(client, 30);
 
 	if (below(client, 4))
 		say_text(client, "EHLO evil.example\r\n");
 	for (uint32_t i = 0; i < count; i++) {
+		if (plan->submission && client->listener == plan->submission_listener && below(client, 2)) {
+			say_text(client, sim_login_rubbish(client));
+			say_text(client, "\r\n");
+			continue;
+		}
 		switch (below(client, 10)) {
 		case 0:
 			say_rubbish(client);

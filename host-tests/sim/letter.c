@@ -17,6 +17,20 @@ static bool one_in(struct pst_rng_seed *rng, uint32_t n)
 
 /* --- what must arrive -------------------------------------------------------------------------- */
 
+/* How many bytes there are before the next CR, LF or NUL. */
+static uint32_t run_of(struct pst_span in)
+{
+	static const char ends[] = {'\n', '\r', 0};
+
+	for (uint32_t i = 0; i < PST_COUNT(ends); i++) {
+		int64_t found = pst_span_find(in, (uint8_t)ends[i]);
+
+		if (found >= 0)
+			in.len = (uint32_t)found;
+	}
+	return in.len;
+}
+
 /* CR CR LF, a lone CR and a lone LF become CRLF; the last line gets its end; dots are doubled. */
 static void canonize(struct pst_span in, struct pst_bytes *out)
 {
@@ -41,10 +55,7 @@ static void canonize(struct pst_span in, struct pst_bytes *out)
 		}
 		if (c == '.' && at_start)
 			pst_bytes_add(out, ".", 1);
-		run = 1;
-		while (i + run < in.len && in.at[i + run] != '\r' && in.at[i + run] != '\n' &&
-		       in.at[i + run] != 0)
-			run++;
+		run = run_of(pst_span_sub(in, i, in.len));
 		pst_bytes_add(out, in.at + i, run);
 		at_start = false;
 		i += run;
@@ -57,10 +68,11 @@ static void canonize(struct pst_span in, struct pst_bytes *out)
 static void stuff(struct pst_span in, struct pst_bytes *out)
 {
 	uint32_t done = 0;
+	int64_t found;
 
-	for (uint32_t i = 0; i < in.len; i++) {
-		if (in.at[i] != '.' ||
-		    (i > 0 && !(i >= 2 && in.at[i - 1] == '\n' && in.at[i - 2] == '\r')))
+	for (uint32_t i = 0; (found = pst_span_find(pst_span_sub(in, i, in.len), '.')) >= 0; i++) {
+		i += (uint32_t)found;
+		if (i > 0 && !(i >= 2 && in.at[i - 1] == '\n' && in.at[i - 2] == '\r'))
 			continue;
 		pst_bytes_add_span(out, pst_span_sub(in, done, i - done));
 		pst_bytes_add(out, ".", 1);
@@ -123,13 +135,18 @@ static void add_bare(struct pst_bytes *out, struct pst_rng_seed *rng)
 	pst_bytes_print(out, "%s", odd[pst_rng_seed_below(rng, PST_COUNT(odd))]);
 }
 
-static void add_header(struct sim_letter *letter, struct pst_bytes *content, struct pst_bytes *kept,
+static void add_header(struct sim *sim, struct sim_letter *letter, struct pst_bytes *kept,
 		       struct pst_rng_seed *rng)
 {
-	struct pst_bytes part = {0};
+	struct pst_bytes part = {0}, *content = &letter->content, marks = {0};
+	const char *subject = "";
 
-	pst_bytes_print(&part, "From: <%s>\r\nSubject: letter %u\r\n", letter->sender,
-			letter->number);
+	if (sim->plan.rules)
+		sim_score_mark(letter, rng, &marks, &subject);
+	pst_bytes_print(&part, "From: <%s>\r\nSubject: letter %u%s\r\n", letter->sender,
+			letter->number, subject);
+	pst_bytes_add_span(&part, pst_bytes_from(&marks, 0));
+	pst_bytes_free(&marks);
 	if (letter->named)
 		pst_bytes_print(&part,
 				"Date: Thu, 26 Nov 2026 21:00:00 +0000\r\n"
@@ -167,11 +184,13 @@ static uint32_t draw_size(const struct sim_plan *plan, struct pst_rng_seed *rng)
 
 static bool has_bare_newline(struct pst_span in)
 {
-	for (uint32_t i = 0; i < in.len; i++) {
-		if (in.at[i] == '\r' && (i + 1 == in.len || in.at[i + 1] != '\n'))
-			return true;
-		if (in.at[i] == '\n' && (i == 0 || in.at[i - 1] != '\r'))
-			return true;
+	/* Without the pairs, none of the two is left. */
+	while (in.len > 0) {
+		int64_t lf = pst_span_find(in, '\n'), cr = pst_span_find(in, '\r');
+
+		if (lf < 1 || cr != lf - 1)
+			return lf >= 0 || cr >= 0;
+		in = pst_span_sub(in, (uint32_t)lf + 1, in.len);
 	}
 	return false;
 }
@@ -193,7 +212,7 @@ static void write_letter(struct sim *sim, struct sim_letter *letter, struct pst_
 	letter->nul = one_in(rng, 40);
 	letter->field_first = !one_in(rng, 12);
 	if (letter->field_first)
-		add_header(letter, content, &kept, rng);
+		add_header(sim, letter, &kept, rng);
 	from = content->len;
 	while (content->len < size) {
 		if (!(bare || smuggle) || !one_in(rng, 6)) {
@@ -246,7 +265,7 @@ static void address_letter(struct sim *sim, struct sim_letter *letter, struct ps
 	}
 }
 
-struct sim_letter *sim_letter_new(struct sim *sim, struct pst_rng_seed *rng)
+struct sim_letter *sim_letter_new(struct sim *sim, struct sim_client *user, struct pst_rng_seed *rng)
 {
 	struct sim_letter *letter = calloc(1, sizeof(*letter));
 
@@ -258,6 +277,7 @@ struct sim_letter *sim_letter_new(struct sim *sim, struct pst_rng_seed *rng)
 	}
 	sim->letters[sim->letter_count++] = letter;
 	letter->number = sim->letter_count;
+	letter->user = user;
 	snprintf(letter->sender, sizeof(letter->sender), "m%u@out.example", letter->number);
 	address_letter(sim, letter, rng);
 	write_letter(sim, letter, rng);

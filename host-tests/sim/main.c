@@ -1,11 +1,12 @@
 /* sim/main.c - runs seeds until as many sessions were simulated as were asked for
  *
- *   sim [-s SESSIONS] [-S SEED] [-n memory|lwip] [-r SEED] [-l FILE] [-e EVERY] [-p PCAP]
+ *   sim [-s SESSIONS] [-S SEED] [-n memory|lwip] [-r SEED] [-l FILE] [-e EVERY] [-p PCAP] [-v VERSION]
  *
  *   -s  sessions to be simulated, counted as clients connect          -S  the first seed
  *   -r  one seed, with everything said aloud                          -n  over which transport
- *   -l  seeds of a file first, one "NET SEED" a line                  -e  every so many seeds once more,
+ *   -l  seeds of a file first, one "VERSION NET SEED" a line          -e  every so many seeds once more,
  *   -p  with -r over lwIP: frames go to this file                         and both must be equal
+ *   -v  of the worlds that seeds draw (enum sim_version)
  *
  * Ends with a count; the first seed with a violation ends it, with the command that replays it.
  */
@@ -25,10 +26,17 @@ static struct sim sim;
 static const char *program;
 static uint64_t seed_now;
 static enum sim_net net_now;
+static uint32_t version_now = SIM_VERSION_NOW;
 
 static const char *net_name(enum sim_net net)
 {
 	return net == SIM_NET_LWIP ? "lwip" : "memory";
+}
+
+/* What replays an older seed. */
+static const char *version_option(void)
+{
+	return version_now == SIM_VERSION_FIRST ? " -v 1" : "";
 }
 
 /* The proxy has stopped itself, or was stopped: say at which seed. Only calls that a handler may make. */
@@ -36,9 +44,9 @@ static void on_crash(int number)
 {
 	char text[300];
 	int len = snprintf(text, sizeof(text),
-			   "\nseed %llu: the program ended by signal %d\nreplay: %s -n %s -r %llu\n",
+			   "\nseed %llu: the program ended by signal %d\nreplay: %s -n %s -r %llu%s\n",
 			   (unsigned long long)seed_now, number, program, net_name(net_now),
-			   (unsigned long long)seed_now);
+			   (unsigned long long)seed_now, version_option());
 	ssize_t ignored = write(STDOUT_FILENO, text, (size_t)len);
 
 	(void)ignored;
@@ -56,9 +64,9 @@ static double now_s(void)
 
 static void complain(void)
 {
-	printf("seed %llu: %s\nreplay: %s -n %s -r %llu%s\n", (unsigned long long)seed_now,
+	printf("seed %llu: %s\nreplay: %s -n %s -r %llu%s%s\n", (unsigned long long)seed_now,
 	       (const char *)sim.wrong.at, program, net_name(net_now), (unsigned long long)seed_now,
-	       net_now == SIM_NET_LWIP ? " -p sim.pcap" : "");
+	       version_option(), net_now == SIM_NET_LWIP ? " -p sim.pcap" : "");
 }
 
 struct outcome {
@@ -93,7 +101,7 @@ static void print_counters(void)
 
 static struct outcome run_here(uint64_t seed, enum sim_net net)
 {
-	struct outcome outcome = {.good = sim_run(&sim, seed, net)};
+	struct outcome outcome = {.good = sim_run(&sim, seed, net, version_now)};
 
 	outcome.hash = sim.hash;
 	outcome.sessions = sim.session_count;
@@ -162,6 +170,7 @@ static bool run_file(const char *path, uint32_t *count)
 	FILE *file = fopen(path, "r");
 	char line[300], net[20];
 	unsigned long long seed;
+	uint32_t version_before = version_now;
 	bool good = true;
 
 	if (!file) {
@@ -169,13 +178,14 @@ static bool run_file(const char *path, uint32_t *count)
 		return false;
 	}
 	while (good && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%19s %llu", net, &seed) != 2)
+		if (sscanf(line, "%u %19s %llu", &version_now, net, &seed) != 3)
 			continue;
 		good = run(seed, strcmp(net, "lwip") == 0 ? SIM_NET_LWIP : SIM_NET_MEMORY, false,
 			   &sessions);
 		(*count)++;
 	}
 	fclose(file);
+	version_now = version_before;
 	return good;
 }
 
@@ -189,7 +199,7 @@ int main(int argc, char **argv)
 	int option;
 
 	program = argv[0];
-	while ((option = getopt(argc, argv, "s:S:n:r:l:e:p:")) != -1) {
+	while ((option = getopt(argc, argv, "s:S:n:r:l:e:p:v:")) != -1) {
 		if (option == 's')
 			sessions = strtoull(optarg, NULL, 10);
 		else if (option == 'S')
@@ -204,6 +214,8 @@ int main(int argc, char **argv)
 			every = (uint32_t)strtoul(optarg, NULL, 10);
 		else if (option == 'p')
 			sim.pcap = optarg;
+		else if (option == 'v')
+			version_now = (uint32_t)strtoul(optarg, NULL, 10);
 		else
 			return 2;
 	}
@@ -211,6 +223,8 @@ int main(int argc, char **argv)
 	signal(SIGSEGV, on_crash);
 	signal(SIGBUS, on_crash);
 	signal(SIGALRM, on_crash);
+	sim_tls_prepare(&sim);
+	sim_score_prepare();
 	if (replay) {
 		bool good;
 

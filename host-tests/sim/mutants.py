@@ -9,6 +9,7 @@ no switch for it. Each must be caught within so many sessions, and its place mus
 """
 import argparse
 import concurrent.futures
+import functools
 import os
 import subprocess
 import sys
@@ -44,9 +45,44 @@ MUTANTS = [
      'pst_pool_put(pool, buf->area);\n\tpst_buf_init(buf, NULL, 0);\n}\n\nstatic void give_back',
      'pst_pool_put(pool, buf->area);\n\tpst_pool_put(pool, buf->area);\n'
      '\tpst_buf_init(buf, NULL, 0);\n}\n\nstatic void give_back'),
+    ('who has not logged in may send mail', 'firmware/smtp/arguments.c',
+     'if (core->submission && !core->authenticated)', 'if (core->submission && false)'),
+    ('a login of nobody in particular is used', 'firmware/relay/relay_place.c',
+     'if (tx->private) {', 'if (tx->private && !tx->private->conn) {'),
+    ('a wrong password is taken', 'firmware/proxy/session_auth.c',
+     '} else if (code == 235) {', '} else if (code == 235 || code == 535) {'),
+    ('trouble inside is told as a wrong password', 'firmware/proxy/session_auth.c',
+     'return; /* told at the next MAIL */\n\tlog_login(session, "login_failed", 0, reason);\n'
+     '\tanswer_for(session, PST_REASON_login_failed);',
+     'return;\n\tlog_login(session, "login_failed", 0, reason);\n'
+     '\tanswer_for(session, PST_REASON_login_refused);'),
+    ('what a user says to log in is logged', 'firmware/proxy/session_auth.c',
+     'session->auth_len = event->line.len + 2;',
+     'session->auth_len = event->line.len + 2;\n'
+     '\tpst_log_begin(session->proxy->env.log, PST_LOG_INFO, "login");\n'
+     '\tpst_log_peer(session->proxy->env.log, "line", event->line);\n'
+     '\tpst_log_end(session->proxy->env.log);'),
+    ('anybody\'s mail goes where users log in', 'firmware/proxy/txn_rcpt.c',
+     'if (txn->facts.set & PST_FACT_SUBMITTED)\n\t\troute = conf->submission;',
+     'if (conf->submission)\n\t\troute = conf->submission;'),
+    ('a user\'s mail is judged', 'firmware/proxy/txn_judge.c',
+     'void pst_txn_judge(struct pst_txn *txn)\n{\n\tif (txn->facts.set & PST_FACT_SUBMITTED) {',
+     'void pst_txn_judge(struct pst_txn *txn)\n{\n\tif (txn->facts.set & PST_FACT_SUBMITTED && !pst_txn_rules(txn)) {'),
+    ('a score that is just reached does not count', 'firmware/policy/policy.c',
+     'if (facts->hits.score >= conf->lines[action])', 'if (facts->hits.score > conf->lines[action])'),
+    ('what is refused by score goes inside', 'firmware/proxy/txn_judge.c',
+     'txn->reason = (uint8_t)refused_as(txn);', 'txn->reason = PST_REASON_none;'),
+    ('a rule that hits is forgotten', 'firmware/proxy/txn_judge.c',
+     'for (uint32_t i = 0; i < run->hit_count; i++) {', 'for (uint32_t i = 1; i < run->hit_count; i++) {'),
+    ('a marked message is marked twice', 'firmware/proxy/headers.c',
+     'int ret = trace->spam ? pst_buf_put_text(out, "X-Spam-Flag: YES\\r\\n") : 0;',
+     'int ret = trace->spam ? pst_buf_put_text(out, "X-Spam-Flag: YES\\r\\nX-Spam-Flag: YES\\r\\n") : 0;'),
+    ('the header says another score', 'firmware/proxy/headers.c',
+     'pst_score score = facts->hits.score;', 'pst_score score = facts->hits.score + 100;'),
 ]
 
 
+@functools.lru_cache(maxsize=None)
 def command_of(out, source, target):
     """What make would run, last, to make the target if the source had changed."""
     environment = {name: value for name, value in os.environ.items()

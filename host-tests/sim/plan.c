@@ -3,6 +3,7 @@
  * Swarm: a run in which everything varies at once is always the same run. So most options are off in
  * most runs, and each is on in many; what two of them do to each other comes up often enough.
  */
+#include "rules/rules_conf.h"
 #include "sim/sim.h"
 
 static bool one_in(struct pst_rng_seed *rng, uint32_t n)
@@ -38,6 +39,7 @@ static void draw_listeners(struct sim_plan *plan, struct pst_rng_seed *rng)
 		pst_bytes_print(conf, "listen 192.0.2.25:26 proxy\n");
 		plan->balanced_listener = count++;
 	}
+	plan->listener_count = count;
 }
 
 static void draw_routes(struct sim_plan *plan, struct pst_rng_seed *rng)
@@ -95,6 +97,14 @@ static void draw_times(struct sim_plan *plan, struct pst_rng_seed *rng)
 		pst_bytes_print(conf, "tarpit %u\n", PICK(rng, 16, 200, 5000));
 }
 
+/* This verdict from so many points on. */
+static void set_line(struct sim_plan *plan, enum pst_action action, uint32_t points, const char *name)
+{
+	plan->lines[action] = (int32_t)points * 1000;
+	pst_bytes_print(&plan->conf, "verdict %s %u%s\n", name, points,
+			action == PST_ACTION_QUARANTINE ? " to spam@in.example" : "");
+}
+
 static void draw_checks(struct sim_plan *plan, struct pst_rng_seed *rng)
 {
 	struct pst_bytes *conf = &plan->conf;
@@ -120,18 +130,24 @@ static void draw_checks(struct sim_plan *plan, struct pst_rng_seed *rng)
 				PICK(rng, 0, 2), PICK(rng, 1, 60), PICK(rng, 120, 3600));
 	plan->drops = one_in(rng, 6);
 	if (plan->drops)
-		pst_bytes_print(conf, "verdict drop 8\n");
+		set_line(plan, PST_ACTION_DROP, 8, "drop");
 	else if (one_in(rng, 4))
-		pst_bytes_print(conf, "verdict quarantine 5 to spam@in.example\n");
+		set_line(plan, PST_ACTION_QUARANTINE, 5, "quarantine");
 	else if (one_in(rng, 4))
-		pst_bytes_print(conf, "verdict defer 4\n");
-	if (one_in(rng, 4))
+		set_line(plan, PST_ACTION_DEFER, 4, "defer");
+	plan->enforced = !one_in(rng, 4);
+	if (!plan->enforced)
 		pst_bytes_print(conf, "mode %s\n", one_in(rng, 2) ? "tag" : "observe");
 }
 
 void sim_plan_draw(struct sim_plan *plan, struct pst_rng_seed *rng, enum sim_net net)
 {
 	plan->net = net;
+	plan->enforced = true;
+	for (uint32_t i = 0; i < PST_ACTION_COUNT; i++)
+		plan->lines[i] = SIM_NEVER;
+	plan->lines[PST_ACTION_TAG] = 5000;
+	plan->lines[PST_ACTION_REJECT] = 15000;
 	plan->calm = one_in(rng, 4);
 	plan->tls = one_in(rng, 6);
 	plan->tls_inside = plan->tls && one_in(rng, 2);
@@ -164,4 +180,59 @@ void sim_plan_draw(struct sim_plan *plan, struct pst_rng_seed *rng, enum sim_net
 	draw_sizes(plan, rng);
 	draw_times(plan, rng);
 	draw_checks(plan, rng);
+}
+
+static void draw_submission(struct sim_plan *plan, struct pst_rng_seed *rng)
+{
+	struct pst_bytes *conf = &plan->conf;
+	bool two = plan->net == SIM_NET_MEMORY && one_in(rng, 3);
+
+	plan->submission = plan->tls ? one_in(rng, 2) : one_in(rng, 16);
+	if (!plan->submission)
+		return;
+	plan->tls = true;
+	plan->submission_tls = one_in(rng, 3);
+	plan->submission_listener = plan->listener_count++;
+	pst_bytes_print(conf, "listen 192.0.2.25:587%s submission\n", plan->submission_tls ? " tls" : "");
+	pst_bytes_print(conf, "submission to 10.0.0.4:587%s connections %u%s\n", two ? " 10.0.0.5:587" : "",
+			plan->small ? PICK(rng, 1, 2, 40) : SIM_CLIENTS_MAX + 1,
+			plan->tls_inside ? "" : " tls off");
+	plan->submission_two = two;
+}
+
+static void draw_rules(struct sim_plan *plan, struct pst_rng_seed *rng)
+{
+	plan->rules = PST_RULES_BUILT && one_in(rng, 3);
+	if (!plan->rules)
+		return;
+	pst_bytes_print(&plan->conf, "rules sim.cf\n");
+	/* Where names are asked for, the lines are drawn already. */
+	if (plan->dns)
+		return;
+	switch (pst_rng_seed_below(rng, 5)) {
+	case 0:
+		set_line(plan, PST_ACTION_REJECT, 9, "reject");
+		break;
+	case 1:
+		set_line(plan, PST_ACTION_DEFER, 6, "defer");
+		break;
+	case 2:
+		set_line(plan, PST_ACTION_QUARANTINE, 6, "quarantine");
+		break;
+	case 3:
+		set_line(plan, PST_ACTION_DROP, 11, "drop");
+		plan->drops = true;
+		break;
+	default:
+		break;
+	}
+}
+
+void sim_plan_draw_more(struct sim_plan *plan, uint64_t seed)
+{
+	struct pst_rng_seed rng;
+
+	pst_rng_seed_init(&rng, seed ^ UINT64_C(0x304e));
+	draw_submission(plan, &rng);
+	draw_rules(plan, &rng);
 }

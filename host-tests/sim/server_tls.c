@@ -61,6 +61,8 @@ static void take_clear(struct sim_server_tls *self)
 			begin_tls(self);
 			return;
 		}
+		if (pst_span_starts_nocase(in, PST_SPAN("AUTH")))
+			sim_wrong(self->sim, "a login went inside in the clear");
 		pst_bytes_add_span(&self->inner.in, pst_span_sub(in, 0, len));
 		self->inner.on_input(&self->inner);
 	}

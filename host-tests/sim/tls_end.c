@@ -43,11 +43,15 @@ static void open_library(struct sim *sim, struct pst_rng *rng)
 	PST_BUG_ON(pst_crypto_mbedtls_open(&env) < 0);
 }
 
-static void make_key(struct sim *sim)
+void sim_tls_prepare(struct sim *sim)
 {
 	static struct pst_rng_seed rng;
 	struct pst_buf key, certificate;
 
+	if (key_len > 0)
+		return;
+	pst_alloc_fail_init(&sim->tls_memory);
+	pst_poller_sim_init(&sim->stage.sim, 1000000);
 	pst_rng_seed_init(&rng, 1);
 	open_library(sim, &rng.rng);
 	pst_buf_init(&key, key_area, sizeof(key_area));
@@ -63,8 +67,6 @@ void sim_tls_open(struct sim *sim)
 	struct pst_tls_problem problem;
 	struct pst_tls_pair pair;
 
-	if (key_len == 0)
-		make_key(sim);
 	open_library(sim, &sim->stage.rng.rng);
 	pair = (struct pst_tls_pair){{certificate_area, certificate_len}, {key_area, key_len}};
 	PST_BUG_ON(pst_tls_mbedtls_server(&pair, 1, NULL, &problem, &sim->tls_server) < 0);

@@ -60,6 +60,29 @@ static void offer_identity(struct sim *sim, struct pst_inside *inside)
 		sim->plan.message_bytes = PST_MIN(sim->plan.message_bytes, 100000);
 }
 
+/* Users log in here: what is offered, and what may go wrong with it. */
+static void serve_users(struct sim *sim, struct pst_inside *inside)
+{
+	static const char *const soft[] = {"454 4.7.0 not now\r\n", "421 4.3.2 closing\r\n", "", "4", "250 what\r\n",
+					   "what?\r\n", "432 4.7.12 change it\r\n"};
+	static const char *const hard[] = {"535 5.7.8 no\r\n", "500 what\r\n", "534 5.7.9 too weak\r\n"};
+	struct pst_rng_seed *rng = &sim->server_rng;
+	const char *tls = sim->plan.tls_inside ? "250-STARTTLS\r\n" : "";
+	const char *auth = sim->plan.server_faults > 0 && one_in(rng, 6) ? "" : "250-AUTH LOGIN PLAIN\r\n";
+	struct pst_inside_rule *made = rule(inside, "EHLO", "250-in.example\r\n250-8BITMIME\r\n");
+
+	inside->on_login = sim_login_check;
+	pst_bytes_print(&made->reply, "%s%s250-PIPELINING\r\n250 SIZE 60000000\r\n", auth, tls);
+	for (uint32_t i = pst_rng_seed_below(rng, 3); i > 0 && sim->plan.server_faults > 0; i--) {
+		made = rule(inside, one_in(rng, 2) ? "auth" : "auth end",
+			    sim->plan.server_5xx && one_in(rng, 3) ? hard[pst_rng_seed_below(rng, PST_COUNT(hard))]
+								   : soft[pst_rng_seed_below(rng, PST_COUNT(soft))]);
+		made->times_left = 1 + pst_rng_seed_below(rng, 4);
+		if (one_in(rng, 4))
+			made->end = PST_PEER_SHUT + (enum pst_peer_end)pst_rng_seed_below(rng, 3);
+	}
+}
+
 static void draw_fault(struct sim *sim, struct pst_inside *inside)
 {
 	static const char twice[] = "250 2.0.0 ok\r\n250 2.0.0 ok\r\n";
@@ -161,7 +184,9 @@ static void server_new(struct sim *sim, const char *text)
 	sim->servers[sim->server_count++] = inside;
 	inside_on_peer = inside->door->on_peer;
 	inside->door->on_peer = on_peer;
-	if (sim->plan.tls_inside)
+	if (address.port == 587)
+		serve_users(sim, inside);
+	else if (sim->plan.tls_inside)
 		offer_tls(inside);
 	else
 		offer_identity(sim, inside);
@@ -181,6 +206,10 @@ void sim_servers_open(struct sim *sim)
 		server_new(sim, "10.0.0.2:25");
 	if (sim->plan.two_routes)
 		server_new(sim, "10.0.0.3:24");
+	if (sim->plan.submission)
+		server_new(sim, "10.0.0.4:587");
+	if (sim->plan.submission && sim->plan.submission_two)
+		server_new(sim, "10.0.0.5:587");
 }
 
 void sim_servers_close(struct sim *sim)
@@ -258,7 +287,9 @@ static void reload(struct sim *sim, bool other)
 		sim_wrong(sim, "a reload failed: %s", (const char *)sim->stage.complaints.at);
 		return;
 	}
+	sim->reloaded |= other;
 	sim_tls_attach(sim, config);
+	sim_score_attach(sim, config);
 	if (pst_proxy_reload(sim->stage.proxy, &config->proxy, &failed) < 0)
 		pst_proxy_conf_unref(&config->proxy);
 }

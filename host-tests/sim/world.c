@@ -12,6 +12,12 @@
 #define HORIZON_MS (3 * 3600000)
 #define PROBE_MS 120000
 #define DNS_TIMERS 512
+/* Of our own TCP/IP: what one end keeps, and the other's window. */
+#ifdef CONFIG_POSTERN_LWIP
+#define WIRE_BYTES (1024 * (CONFIG_POSTERN_LWIP_SEND_KIB + CONFIG_POSTERN_LWIP_WINDOW_KIB))
+#else
+#define WIRE_BYTES 0
+#endif
 
 /* --- telling ----------------------------------------------------------------------------------- */
 
@@ -101,6 +107,7 @@ static bool begin(struct sim *sim)
 		return false;
 	}
 	sim_tls_attach(sim, config);
+	sim_score_attach(sim, config);
 	pst_dns_zone_init(&sim->zone, &sim->stage.loop);
 	pst_stage_open(&sim->stage, &config->proxy);
 	sim_servers_open(sim);
@@ -125,11 +132,14 @@ static void freeze_clients(struct sim *sim)
 	}
 }
 
-/* How long a session can last whose client does nothing more: its own idle time, our answer that is
- * owed before that, room that must come first, and the last words. */
-static uint64_t session_patience_ms(const struct pst_proxy_conf *conf)
+/* How long a session can last whose client does nothing more: what is on its way is read, of an offender at
+ * a rate; its own idle time, our answer that is owed before that, room that must come first, and the last words. */
+static uint64_t session_patience_ms(const struct sim *sim, const struct pst_proxy_conf *conf)
 {
-	return (uint64_t)conf->idle_ms + conf->reply_ms + 2 * (uint64_t)conf->relay.final_ms + 60000;
+	uint64_t on_its_way = sim->plan.net == SIM_NET_LWIP ? WIRE_BYTES : sim->plan.pipe_bytes;
+	uint64_t held_ms = conf->tarpit_bytes_per_s ? on_its_way * 1000 / conf->tarpit_bytes_per_s : 0;
+
+	return held_ms + conf->idle_ms + conf->reply_ms + 2 * (uint64_t)conf->relay.final_ms + 60000;
 }
 
 /* And a transaction that has left its client, or never had an answer. */
@@ -228,7 +238,7 @@ static void let_relay_rest(struct sim *sim)
 static void await_ends(struct sim *sim)
 {
 	const struct pst_proxy *proxy = sim->stage.proxy;
-	uint64_t until_ms = sim->stage.sim.mono_ms + session_patience_ms(proxy->conf);
+	uint64_t until_ms = sim->stage.sim.mono_ms + session_patience_ms(sim, proxy->conf);
 
 	while (pst_proxy_session_count(proxy) > 0 && sim->stage.sim.mono_ms < until_ms)
 		pass(sim, SLICE_MS);
@@ -262,6 +272,7 @@ static void live(struct sim *sim)
 	drain(sim);
 	check_quiet(sim);
 	sim_book_close(sim);
+	sim_login_close(sim);
 	if (sim->stage.alloc.byte_peak > sim->stage.bound)
 		sim_wrong(sim, "it took %llu bytes of %llu",
 			  (unsigned long long)sim->stage.alloc.byte_peak,
@@ -276,7 +287,7 @@ static void free_letters(struct sim *sim)
 	free(sim->letters);
 }
 
-bool sim_run(struct sim *sim, uint64_t seed, enum sim_net net)
+bool sim_run(struct sim *sim, uint64_t seed, enum sim_net net, uint32_t version)
 {
 	struct pst_stage_plan stage = {0};
 	bool verbose = sim->verbose;
@@ -286,9 +297,12 @@ bool sim_run(struct sim *sim, uint64_t seed, enum sim_net net)
 	sim->verbose = verbose;
 	sim->pcap = pcap;
 	sim->seed = seed;
+	sim->version = version;
 	sim->hash = UINT64_C(0xcbf29ce484222325);
 	pst_rng_seed_init(&sim->rng, seed);
 	sim_plan_draw(&sim->plan, &sim->rng, net);
+	if (version >= SIM_VERSION_MORE)
+		sim_plan_draw_more(&sim->plan, seed);
 	if (net == SIM_NET_LWIP)
 		sim->wire = sim_wire_new(sim);
 	stage.wire = sim->wire;

@@ -15,9 +15,9 @@ struct head {
 	size_t size;
 };
 
-static void *fail_alloc(struct pst_mem *mem, size_t size)
+/*  ret NULL: this request fails */
+static void *take(struct pst_alloc_fail *alloc, size_t size, bool zeroed)
 {
-	struct pst_alloc_fail *alloc = PST_CONTAINER(mem, struct pst_alloc_fail, mem);
 	struct head *head;
 	bool fails;
 
@@ -29,15 +29,28 @@ static void *fail_alloc(struct pst_mem *mem, size_t size)
 		alloc->failed_count++;
 		return NULL;
 	}
-	head = malloc(sizeof(*head) + size);
+	head = zeroed ? calloc(1, sizeof(*head) + size) : malloc(sizeof(*head) + size);
 	PST_BUG_ON(!head);
 	head->mark = MARK;
 	head->size = size;
 	alloc->block_count++;
 	alloc->byte_count += size;
 	alloc->byte_peak = PST_MAX(alloc->byte_peak, alloc->byte_count);
-	memset(head + 1, FILL, size);
 	return head + 1;
+}
+
+static void *fail_alloc(struct pst_mem *mem, size_t size)
+{
+	void *block = take(PST_CONTAINER(mem, struct pst_alloc_fail, mem), size, false);
+
+	if (block)
+		memset(block, FILL, size);
+	return block;
+}
+
+static void *fail_alloc_zeroed(struct pst_mem *mem, size_t size)
+{
+	return take(PST_CONTAINER(mem, struct pst_alloc_fail, mem), size, true);
 }
 
 static void fail_free(struct pst_mem *mem, void *block, size_t size)
@@ -55,7 +68,8 @@ static void fail_free(struct pst_mem *mem, void *block, size_t size)
 
 void pst_alloc_fail_init(struct pst_alloc_fail *alloc)
 {
-	*alloc = (struct pst_alloc_fail){.mem = {.alloc = fail_alloc, .free = fail_free}};
+	*alloc = (struct pst_alloc_fail){
+		.mem = {.alloc = fail_alloc, .free = fail_free, .alloc_zeroed = fail_alloc_zeroed}};
 }
 
 void pst_alloc_fail_at(struct pst_alloc_fail *alloc, uint64_t n, bool persistent)

@@ -61,11 +61,3 @@ void pst_bytes_free(struct pst_bytes *bytes)
 	free(bytes->at);
 	*bytes = (struct pst_bytes){.at = NULL};
 }
-
-struct pst_span pst_bytes_from(const struct pst_bytes *bytes, uint32_t from)
-{
-	PST_BUG_ON(from > bytes->len);
-	if (!bytes->at)
-		return PST_SPAN_NONE;
-	return (struct pst_span){bytes->at + from, bytes->len - from};
-}

@@ -17,6 +17,11 @@ void pst_bytes_add_span(struct pst_bytes *bytes, struct pst_span span);
 void pst_bytes_print(struct pst_bytes *bytes, const char *format, ...) PST_PRINTF(2, 3);
 void pst_bytes_cut(struct pst_bytes *bytes, uint32_t len);
 void pst_bytes_free(struct pst_bytes *bytes);
-struct pst_span pst_bytes_from(const struct pst_bytes *bytes, uint32_t from);
+
+static inline struct pst_span pst_bytes_from(const struct pst_bytes *bytes, uint32_t from)
+{
+	PST_BUG_ON(from > bytes->len);
+	return (struct pst_span){bytes->at ? bytes->at + from : NULL, bytes->len - from};
+}
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GREETING, EHLO, LHLO, HELO, XCLIENT, XFORWARD, MAIL, RCPT, DATA, BDAT, DOT, RSET, NOOP, QUIT, OTHER };
+enum { GREETING, EHLO, LHLO, HELO, XCLIENT, XFORWARD, MAIL, RCPT, DATA, BDAT, DOT, RSET, NOOP, AUTH, QUIT, OTHER };
 
 static const struct {
 	const char *verb;
@@ -30,9 +30,13 @@ static const struct {
 	[DOT] = {".", "250 2.0.0 queued\r\n", false},
 	[RSET] = {"RSET", "250 2.0.0 ok\r\n", false},
 	[NOOP] = {"NOOP", "250 2.0.0 ok\r\n", true},
+	[AUTH] = {"AUTH", "", true},
 	[QUIT] = {"QUIT", "221 2.0.0 bye\r\n", true},
 	[OTHER] = {"", "500 5.5.1 what\r\n", false},
 };
+
+/* Which word of an AUTH comes next. */
+enum { AUTH_NOTHING, AUTH_PLAIN, AUTH_NAME, AUTH_SECRET };
 
 static void fault(struct pst_inside_conn *conn, const char *what, struct pst_span line)
 {
@@ -57,6 +61,7 @@ static struct pst_inside_message *message_new(struct pst_inside_conn *conn)
 	PST_BUG_ON(!message || !inside->messages);
 	inside->messages[inside->message_count++] = message;
 	pst_bytes_add_span(&message->envelope, pst_bytes_from(&conn->sender, 0));
+	message->user = conn->user;
 	pst_bytes_print(&message->envelope, " to");
 	if (!conn->lmtp)
 		pst_bytes_add_span(&message->envelope, pst_bytes_from(&conn->rcpts, 0));
@@ -117,6 +122,18 @@ static void book_dot(struct pst_inside_conn *conn, bool good)
 	forget_envelope(conn);
 }
 
+/* Whatever is no question ends it. */
+static void book_auth(struct pst_inside_conn *conn, uint8_t class)
+{
+	if (class == 3)
+		return;
+	if (class == 2)
+		conn->user = conn->candidate;
+	conn->inside->login_count += conn->user != NULL;
+	conn->candidate = NULL;
+	conn->auth = AUTH_NOTHING;
+}
+
 /* The oldest command was answered. */
 static void book(struct pst_inside_conn *conn, uint8_t class)
 {
@@ -145,6 +162,9 @@ static void book(struct pst_inside_conn *conn, uint8_t class)
 		break;
 	case DOT:
 		book_dot(conn, class == 2);
+		break;
+	case AUTH:
+		book_auth(conn, class);
 		break;
 	case LHLO:
 		conn->lmtp = true;
@@ -214,7 +234,7 @@ static void follow(struct pst_inside_conn *conn, struct pst_inside_rule *rule)
 		conn->hung = true;
 }
 
-static void answer(struct pst_inside_conn *conn, uint8_t command, struct pst_span line)
+static void answer_with(struct pst_inside_conn *conn, struct pst_span line, const char *usual)
 {
 	struct pst_inside_rule *rule;
 
@@ -223,12 +243,76 @@ static void answer(struct pst_inside_conn *conn, uint8_t command, struct pst_spa
 	rule = find_rule(conn->inside, line, 0);
 	if (rule)
 		follow(conn, rule);
-	else if (command == RCPT && !conn->mail)
-		say(conn, PST_SPAN("503 5.5.1 MAIL was refused\r\n"));
 	else
-		say(conn, pst_span_text(commands[command].reply));
+		say(conn, pst_span_text(usual));
+}
+
+static void answer(struct pst_inside_conn *conn, uint8_t command, struct pst_span line)
+{
+	const char *usual = commands[command].reply;
+
+	if (conn->inside->manual || conn->hung)
+		return;
+	if (command == RCPT && !conn->mail)
+		usual = "503 5.5.1 MAIL was refused\r\n";
+	else if (command == MAIL && conn->inside->on_login && !conn->user)
+		usual = "530 5.7.0 log in first\r\n";
+	answer_with(conn, line, usual);
 	if (command == QUIT)
 		pst_peer_end(conn->peer, PST_PEER_CLOSE);
+}
+
+/* --- logging in ------------------------------------------------------------------------------- */
+
+static void ask_word(struct pst_inside_conn *conn)
+{
+	static const char *const questions[] = {
+		[AUTH_PLAIN] = "334 \r\n",
+		[AUTH_NAME] = "334 VXNlcm5hbWU6\r\n",
+		[AUTH_SECRET] = "334 UGFzc3dvcmQ6\r\n",
+	};
+
+	answer_with(conn, PST_SPAN("auth"), questions[conn->auth]);
+}
+
+static void on_auth_word(struct pst_inside_conn *conn, struct pst_span word)
+{
+	if (pst_span_eq(word, PST_SPAN("*"))) {
+		answer_with(conn, PST_SPAN("auth end"), "501 5.7.0 given up\r\n");
+	} else if (conn->auth == AUTH_NAME) {
+		pst_bytes_cut(&conn->name, 0);
+		pst_bytes_add_span(&conn->name, word);
+		conn->auth = AUTH_SECRET;
+		ask_word(conn);
+	} else {
+		conn->candidate = conn->inside->on_login(conn->inside, pst_bytes_from(&conn->name, 0), word);
+		answer_with(conn, PST_SPAN("auth end"),
+			    conn->candidate ? "235 2.7.0 welcome\r\n" : "535 5.7.8 who?\r\n");
+	}
+}
+
+/* A line of its own. */
+static void on_auth_line(struct pst_inside_conn *conn, struct pst_span line)
+{
+	conn->due[conn->due_count++] = AUTH;
+	on_auth_word(conn, line);
+}
+
+static void on_auth(struct pst_inside_conn *conn, struct pst_span line)
+{
+	struct pst_span rest = pst_span_sub(line, 4, line.len), mechanism = pst_span_word(&rest);
+	struct pst_span word = pst_span_word(&rest);
+
+	if (!conn->inside->on_login || conn->user || conn->mail_asked) {
+		fault(conn, "AUTH at the wrong place", PST_SPAN_NONE);
+		return;
+	}
+	pst_bytes_cut(&conn->name, 0);
+	conn->auth = pst_span_eq_nocase(mechanism, PST_SPAN("PLAIN")) ? AUTH_PLAIN : AUTH_NAME;
+	if (word.len > 0)
+		on_auth_word(conn, word);
+	else
+		ask_word(conn);
 }
 
 /* --- what the proxy says ---------------------------------------------------------------------- */
@@ -272,6 +356,8 @@ static void check_order(struct pst_inside_conn *conn, uint8_t command, struct ps
 		fault(conn, "BDAT before its recipients are known", line);
 	else if (command == BDAT && !conn->chunking)
 		fault(conn, "BDAT, which was not offered", line);
+	else if (command == MAIL && conn->inside->on_login && !conn->user)
+		fault(conn, "mail of somebody who has not logged in", line);
 	else if (command == XFORWARD && (conn->mail || mail_due))
 		fault(conn, "XFORWARD in a transaction", line);
 	else if (command == OTHER)
@@ -310,6 +396,10 @@ static void on_command(struct pst_inside_conn *conn, struct pst_span line)
 		return;
 	}
 	conn->due[conn->due_count++] = command;
+	if (command == AUTH) {
+		on_auth(conn, line);
+		return;
+	}
 	if (command == MAIL) {
 		conn->mail_asked = true;
 		pst_bytes_cut(&conn->sender, 0);
@@ -337,6 +427,8 @@ static bool take_command(struct pst_inside_conn *conn)
 	if (line.len == 0 || line.at[line.len - 1] != '\r' ||
 	    pst_span_find(line, '\r') != (int64_t)line.len - 1 || pst_span_find(line, 0) >= 0)
 		fault(conn, "bare CR, LF or NUL", line);
+	else if (conn->auth != AUTH_NOTHING && conn->due_count == 0)
+		on_auth_line(conn, pst_span_sub(line, 0, line.len - 1));
 	else
 		on_command(conn, pst_span_sub(line, 0, line.len - 1));
 	return true;
@@ -535,6 +627,7 @@ void pst_inside_free(struct pst_inside *inside)
 		pst_bytes_free(&conn->sender);
 		pst_bytes_free(&conn->rcpts);
 		pst_bytes_free(&conn->rcpt_asked);
+		pst_bytes_free(&conn->name);
 		free(conn);
 	}
 	for (uint32_t i = 0; i < inside->message_count; i++) {

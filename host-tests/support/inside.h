@@ -4,7 +4,8 @@
  * single answers; in manual mode the test answers everything itself, and the server only keeps the
  * books: which command a reply belongs to, and which messages it has taken (a 2xx to the dot).
  * It is strict where the proxy is concerned: bare CR, LF or NUL, a command out of order, pipelining
- * that was not offered or that RFC 2920 forbids are faults, kept in `fault`.
+ * that was not offered or that RFC 2920 forbids are faults, kept in `fault`. With `on_login` it is for users, and mail
+ * of somebody who has not logged in is a fault, too.
  */
 #ifndef PST_SUPPORT_INSIDE_H
 #define PST_SUPPORT_INSIDE_H
@@ -15,7 +16,8 @@
 #define PST_INSIDE_DUE_MAX 64
 
 /* When something that begins with `prefix` comes (without case), say `reply` in place of the usual.
- * "connect" is the connection itself, "." the final dot, "body N" N bytes of a body. */
+ * "connect" is the connection itself, "." the final dot, "body N" N bytes of a body, "auth" each line of an AUTH,
+ * "auth end" the one that decides it. */
 struct pst_inside_rule {
 	struct pst_bytes prefix, reply;
 	uint64_t body_bytes; /* of "body N" */
@@ -29,6 +31,7 @@ struct pst_inside_message {
 	struct pst_bytes wire;     /* as it came, without the dot line; by BDAT just its octets */
 	uint32_t taken;            /* 2xx was said: counted from 1, in that order */
 	bool whole;                /* the dot has come */
+	void *user;                /* who had logged in on its connection */
 };
 
 struct pst_inside;
@@ -45,6 +48,9 @@ struct pst_inside_conn {
 	bool lmtp, greeted, pipelining, hung, in_body, mail_asked, mail, rcpt;
 	struct pst_inside_message *message; /* being received */
 	struct pst_bytes sender, rcpts, rcpt_asked;
+	uint8_t auth;          /* which word of an AUTH is due */
+	struct pst_bytes name; /* the first of LOGIN's two */
+	void *candidate, *user; /* who logs in, who has */
 };
 
 struct pst_inside {
@@ -62,6 +68,9 @@ struct pst_inside {
 	uint32_t message_count, message_size;
 	uint32_t seen_count;    /* of the taken ones, by the owner */
 	uint32_t taken_count;
+	uint32_t login_count;   /* that were told so */
+	/* Who is it that says this? Both in base64; `name` is empty for PLAIN. NULL: nobody; not set: no AUTH here. */
+	void *(*on_login)(struct pst_inside *inside, struct pst_span name, struct pst_span secret);
 	struct pst_bytes fault; /* what the proxy did wrong, empty for nothing */
 };
 

@@ -359,11 +359,12 @@ static uint32_t piece_len(struct pst_peer *peer)
 
 static bool give(struct pst_peer *peer)
 {
-	struct pst_span piece = pst_bytes_from(&peer->out, peer->said);
+	struct pst_span piece;
 	int64_t sent;
 
-	if (!peer->open || piece.len == 0 || peer->next_ms > peer->stage->sim.mono_ms)
+	if (!peer->open || peer->said == peer->out.len || peer->next_ms > peer->stage->sim.mono_ms)
 		return false;
+	piece = pst_bytes_from(&peer->out, peer->said);
 	piece.len = piece_len(peer);
 	if (peer->end_out > 0)
 		piece.len = PST_MIN(piece.len, PST_MAX(peer->end_out, peer->said) - peer->said);
@@ -542,14 +543,19 @@ static bool move_peers(struct pst_stage *stage)
 	uint64_t next_ms = UINT64_MAX;
 	struct pst_peer *peer, **place = &stage->open_peers;
 
+	stage->blocked = false;
 	for (struct pst_door *door = stage->doors; door; door = door->next)
 		moved |= admit(door);
 	while ((peer = *place)) {
 		moved |= take(peer);
 		moved |= give(peer);
 		moved |= end_peer(peer);
-		if (peer->open && peer->said < peer->out.len && peer->next_ms > stage->sim.mono_ms)
-			next_ms = PST_MIN(next_ms, peer->next_ms);
+		if (peer->open && peer->said < peer->out.len) {
+			if (peer->next_ms > stage->sim.mono_ms)
+				next_ms = PST_MIN(next_ms, peer->next_ms);
+			else
+				stage->blocked = true;
+		}
 		if (peer->open) {
 			place = &peer->next_open;
 			continue;
@@ -658,6 +664,13 @@ static void on_wake(struct pst_timer *timer)
 	(void)timer; /* peers are looked at after each turn */
 }
 
+/* A turn that came to nothing would come to nothing once more, but for what a kernel holds, and for who
+ * cannot send and draws another piece each time. */
+static bool rests(const struct pst_stage *stage, bool came)
+{
+	return !came && !stage->blocked && !stage->alarm_rang && stage->plan.net != PST_STAGE_KERNEL;
+}
+
 void pst_stage_pass(struct pst_stage *stage, uint64_t ms)
 {
 	bool moved;
@@ -667,8 +680,7 @@ void pst_stage_pass(struct pst_stage *stage, uint64_t ms)
 	stage->alarm_rang = false;
 	pst_timer_set(&stage->loop, &stage->alarm, stage->sim.mono_ms + ms);
 	while (!stage->alarm_rang) {
-		(void)turn(stage, true, &moved);
-		if (!pst_stage_settle(stage))
+		if (!rests(stage, turn(stage, true, &moved)) && !pst_stage_settle(stage))
 			break;
 	}
 	pst_timer_cancel(&stage->loop, &stage->alarm);

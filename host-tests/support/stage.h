@@ -152,6 +152,7 @@ struct pst_stage {
 	uint64_t bound;              /* that the proxy gave for its memory */
 	bool open, drained;
 	bool wild;                   /* never came to rest */
+	bool blocked;                /* a peer could not send in the last turn, though its time has come */
 };
 
 /* Make everything but the proxy. */
