@@ -246,8 +246,8 @@ SAN_FLAGS := $(if $(filter asan,$(subst $(comma), ,$(SAN))),-fsanitize=address) 
 CFLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -g $(if $(SAN),-O1,$(OPT)) -ffunction-sections -fdata-sections \
 	$(HARDENING) $(SAN_FLAGS) $(ARCHFLAGS) $(COMPACT) $(LTO) -Ifirmware -include $(O)/autoconf.h
 # musl seals nothing of a static program after its start, so that room for the seal is but padding
-LDFLAGS := -Wl,--gc-sections -Wl,-z,$(if $(LIBC),norelro,relro$(comma)-z$(comma)now) $(SAN_FLAGS) $(ARCHFLAGS) $(LINKFLAGS) \
-	$(if $(LTO),-flto=$(JOBS) $(OPT) $(COMPACT))
+LDFLAGS := -Wl,--gc-sections -Wl,-z,$(if $(LIBC),norelro,relro$(comma)-z$(comma)now) $(SAN_FLAGS) $(ARCHFLAGS) \
+	$(LINKFLAGS) $(if $(LTO),-flto=$(JOBS) $(OPT) $(COMPACT))
 
 # A library's headers are in reach of its adapter (NAME_<library>.c) and of the libraries' self test only; as system
 # headers, because they are not written for our warnings.

@@ -3,10 +3,10 @@
 
     size.py BUILD_DIR [BYTES_MAX]
 
-The figures of the parts come from the linker's map, so what nobody calls does not count. What was optimised as one (LTO)
-has no files in the map: there the lines of the debugger say whose a function or a table is, and texts are nobody's. The
-status is 1 if the program's file is larger than BYTES_MAX, which is a board's limit and only makes sense for a stripped
-program.
+The figures of the parts come from the linker's map, so what nobody calls does not count. What was optimised as one
+(LTO) has no files in the map: there the lines of the debugger say whose a function is, and texts and most tables are
+nobody's. The status is 1 if the program's file is larger than BYTES_MAX, which is a board's limit and only makes sense
+for a stripped program.
 """
 import bisect
 import collections
@@ -71,7 +71,8 @@ def main():
     row = '%-24s%10s%10s%10s'
     print(row % ('', 'text', 'data', 'bss'))
     ours, theirs = [], []
-    for name, figures in parts(program + '.map', program + ('.full' if os.path.exists(program + '.full') else '')).items():
+    full = program + '.full' if os.path.exists(program + '.full') else program
+    for name, figures in parts(program + '.map', full).items():
         (theirs if name.startswith(('lib', 'start', 'texts')) else ours).append((name, figures))
     for rows, what in ((ours, 'our modules'), (theirs, 'libraries')):
         for name, figures in sorted(rows, key=lambda pair: -pair[1][0]):
