@@ -45,7 +45,7 @@ Q := $(if $(V),,@)
 
 CONFIG_GOALS := defconfig menuconfig olddefconfig savedefconfig
 TEST_GOALS := test tidy unit contract conformance e2e lwip interop sim fuzz-replay
-BUILD_GOALS := all postern tests size board-unit package
+BUILD_GOALS := all postern tests size board-unit package repository
 BOARD_GOALS := qemu qemu-test qemu-cost image board-test
 GOALS := help run run-lwip bench fuzz clean distclean $(CONFIG_GOALS) $(TEST_GOALS) $(BUILD_GOALS) $(BOARD_GOALS)
 
@@ -71,7 +71,8 @@ Postern, a spam-filtering SMTP proxy
   make menuconfig       choose options              make olddefconfig, savedefconfig
   make clean            remove what was built       make distclean    and the libraries, downloads, peers
 
-  make BOARD=NAME package    packages for OpenWrt, in build/NAME (board/openwrt/README.md)
+  make BOARD=NAME package    packages for OpenWrt, in build/NAME, signed with KEY=PEM (board/openwrt/README.md)
+  make BOARD=NAME repository    the same with an index, in build/NAME/repository, for KEY=PEM OPKG_KEY=PEM
   make BOARD=qemu-x86_64 image    a disk for virtual machines, FILES=DIR with your configuration (board/README.md)
   make board-test       every board: build, sizes, its tests, mail through a machine (board/README.md)
   BOARD=NAME            all, size, board-unit, qemu, qemu-test, qemu-cost, image for that board: $(BOARDS)
@@ -161,8 +162,13 @@ qemu qemu-test qemu-cost:
 image:
 	$(Q)env -u O $(PYTHON) board/qemu/image.py '$(BOARD)' '$(FILES)'
 
+PACKAGE = $(PYTHON) board/openwrt/package.py --postern '$(O)/postern' --architecture '$(or $(OPENWRT_ARCH),$(BOARD))' --key '$(KEY)'
 package: all
-	$(Q)$(PYTHON) board/openwrt/package.py --postern '$(O)/postern' --architecture '$(BOARD)' --out '$(O)'
+	$(Q)$(PACKAGE) --out '$(O)'
+
+repository: all
+	$(Q)rm -rf '$(O)/repository' && mkdir '$(O)/repository'
+	$(Q)$(PACKAGE) --opkg-key '$(OPKG_KEY)' --out '$(O)/repository' --index
 
 board-test:
 	$(Q)env -u O $(PYTHON) board/test.py $(if $(filter-out host,$(BOARD)),$(BOARD)) $(subst $(comma), ,$(ONLY))
@@ -333,7 +339,7 @@ ifneq ($(SIZE_MAX_MINIMAL),)
 endif
 
 board-unit: $(TEST_PROGRAMS)
-	$(Q)POSTERN_OUT='$(O)' POSTERN_EMULATOR='$(QEMU_USER)' $(PYTHON) host-tests/run.py --only emulated
+	$(Q)POSTERN_OUT='$(O)' $(if $(QEMU_USER),POSTERN_EMULATOR='$(QEMU_USER)') $(PYTHON) host-tests/run.py --only emulated
 
 -include $(patsubst %.o,%.d,$(ALL_OBJS))
 .SECONDARY: $(ALL_OBJS)

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what a Debian machine lacks to build, run or test Postern: says what first, then asks apt for it.
-# usage: setup.sh build|run|test|fuzz|bench|board        (all hold what build needs; board: another machine's programs)
+# usage: [KEY=PEM] setup.sh build|run|test|fuzz|bench|board        (all hold what build needs; board: another machine's programs)
 # Does nothing, quickly, where everything is there, whatever brought it there.
 set -eu
 
@@ -99,6 +99,9 @@ bench)
 	need valgrind valgrind
 	;;
 esac
+
+# what packages are signed with
+[ -z "${KEY:-}${OPKG_KEY:-}" ] || need openssl openssl
 
 [ -n "$missing" ] || exit 0
 

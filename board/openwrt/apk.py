@@ -1,8 +1,9 @@
 """Writes an .apk, the package of OpenWrt 25.12 and later (apk v3), the same bytes for the same content.
 
 An .apk is `ADBd`, then, deflated: `ADB.`, the schema `pckg`, and blocks: one with the description of everything (an ADB: a
-tree of values in one piece of memory, offsets for pointers), one more for the bytes of each file that has any. All is
-little-endian; blocks begin at multiples of 8. It is not signed: `apk add --allow-untrusted`.
+tree of values in one piece of memory, offsets for pointers), one with its signature if there is a key, one more for the bytes
+of each file that has any. All is little-endian; blocks begin at multiples of 8. An index of packages is the same with the
+schema `indx` and no files; it knows a package by the SHA-256 of its description.
 
 What OpenWrt's scripts look for besides the files is in /lib/apk/packages: NAME.list (files), NAME.conffiles,
 NAME.conffiles_static (with their sums, by which sysupgrade sees what was changed) and NAME.rusers (who is to be made).
@@ -12,11 +13,12 @@ import struct
 import zlib
 
 INT, INT32, INT64, BLOB8, BLOB16, BLOB32, ARRAY, OBJECT = 1, 2, 3, 8, 9, 10, 13, 14
-ADB_BLOCK, DATA_BLOCK = 0, 2
+ADB_BLOCK, SIGNATURE_BLOCK, DATA_BLOCK = 0, 1, 2
+PACKAGE, INDEX = b'pckg', b'indx'
 IDENTITY = 20       # bytes of the package's hash
 # Slots of the objects, from 1.
 INFO = {'name': 1, 'version': 2, 'hashes': 3, 'description': 4, 'arch': 5, 'license': 6, 'origin': 7, 'maintainer': 8, 'url': 9,
-        'installed-size': 12, 'depends': 15}
+        'installed-size': 12, 'file-size': 13, 'depends': 15}
 SCRIPTS = {'post-install': 3, 'pre-deinstall': 4, 'post-upgrade': 7}
 
 BEGIN = '[ -s ${IPKG_INSTROOT}/lib/functions.sh ] || exit 0\n. ${IPKG_INSTROOT}/lib/functions.sh\n' \
@@ -75,6 +77,9 @@ class Memory:
     def object(self, fields):
         return self.slots(OBJECT, [fields.get(slot, 0) for slot in range(1, max(fields, default=0) + 1)])
 
+    def root(self, word):
+        self.bytes[4:8] = struct.pack('<I', word)
+
 
 def block(kind, *parts):
     size = 4 + sum(len(part) for part in parts)
@@ -122,8 +127,22 @@ def folders(files):
     return {folder: found[folder] for folder in sorted(found, key=str.encode)}
 
 
-def apk(package):
-    memory = Memory()
+def info(memory, package, hashes, size, file_size=0):
+    """Of a package, in itself and in an index."""
+    texts = {'name': package.name, 'version': package.version, 'description': package.description,
+             'arch': 'noarch' if package.architecture == 'all' else package.architecture, 'license': package.license,
+             'origin': package.origin, 'maintainer': package.maintainer, 'url': package.url}
+    fields = {INFO[name]: memory.blob(text) for name, text in texts.items()}
+    fields[INFO['hashes']] = hashes
+    fields[INFO['installed-size']] = memory.number(max(size, 1))       # a package of size 0 need not be fetched
+    if file_size:
+        fields[INFO['file-size']] = memory.number(file_size)
+    fields[INFO['depends']] = memory.array([memory.object({1: memory.blob(name)}) for name in sorted(package.depends)])
+    return memory.object(fields)
+
+
+def contents(memory, package):
+    """(folders, data blocks, bytes in all)"""
     blob, number = memory.blob, memory.number
 
     def owner(mode):
@@ -140,21 +159,39 @@ def apk(package):
             if content:
                 data.append(block(DATA_BLOCK, struct.pack('<II', len(paths) + 1, len(files)), content))
         paths.append(memory.object({1: blob(folder), 2: owner(0o755), 3: memory.array(files)}))
+    return memory.array(paths), data, size
 
-    identity = blob(bytes(IDENTITY), once=True)
-    info = {'name': package.name, 'version': package.version, 'description': package.description,
-            'arch': 'noarch' if package.architecture == 'all' else package.architecture, 'license': package.license,
-            'origin': package.origin, 'maintainer': package.maintainer, 'url': package.url}
-    fields = {INFO[name]: blob(value) for name, value in info.items()}
-    fields[INFO['hashes']] = identity
-    fields[INFO['installed-size']] = number(max(size, 1))       # a package of size 0 need not be fetched
-    fields[INFO['depends']] = memory.array([memory.object({1: blob(name)}) for name in sorted(package.depends)])
-    root = memory.object({1: memory.object(fields), 2: memory.array(paths),
-                          3: memory.object({SCRIPTS[name]: blob(text) for name, text in scripts(package).items()})})
-    memory.bytes[4:8] = struct.pack('<I', root)
+
+def container(schema, description, key, data):
+    signature = [block(SIGNATURE_BLOCK, key.sign(schema, description))] if key else []
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    raw = b''.join((b'ADB.', schema, block(ADB_BLOCK, description), *signature, *data))
+    return b'ADBd' + packer.compress(raw) + packer.flush()
+
+
+def describe(package):
+    """(description, data blocks, bytes in all)"""
+    memory = Memory()
+    paths, data, size = contents(memory, package)
+    identity = memory.blob(bytes(IDENTITY), once=True)
+    memory.root(memory.object({1: info(memory, package, identity, size), 2: paths,
+                               3: memory.object({SCRIPTS[name]: memory.blob(text) for name, text in scripts(package).items()})}))
     at = (identity & (1 << 28) - 1) + 1
     memory.bytes[at:at + IDENTITY] = hashlib.sha256(memory.bytes).digest()[:IDENTITY]
+    return bytes(memory.bytes), data, size
 
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    raw = b''.join((b'ADB.pckg', block(ADB_BLOCK, bytes(memory.bytes)), *data))
-    return b'ADBd' + packer.compress(raw) + packer.flush()
+
+def apk(package, key=None):
+    description, data, _ = describe(package)
+    return container(PACKAGE, description, key, data)
+
+
+def index(packages, key=None):
+    """packages.adb; [(package, bytes of its .apk)], which lie beside it as NAME-VERSION.apk."""
+    memory = Memory()
+    rows = []
+    for package, file_size in sorted(packages, key=lambda one: one[0].name.encode()):
+        description, _, size = describe(package)
+        rows.append(info(memory, package, memory.blob(hashlib.sha256(description).digest()), size, file_size))
+    memory.root(memory.object({2: memory.array(rows)}))
+    return container(INDEX, bytes(memory.bytes), key, [])

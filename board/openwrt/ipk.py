@@ -3,6 +3,7 @@
 An .ipk is a compressed tar of debian-binary, data.tar.gz and control.tar.gz, in this order.
 """
 import gzip
+import hashlib
 import io
 import tarfile
 
@@ -35,11 +36,11 @@ def pack(raw):
     return gzip.compress(raw, 9, mtime=0)
 
 
-def control(package, size):
+def control(package, size, file=()):
     fields = [('Package', package.name), ('Version', package.version), ('Depends', ', '.join(package.depends)),
               ('Section', package.section), ('License', package.license), ('URL', package.url),
               ('Maintainer', package.maintainer), ('Architecture', package.architecture),
-              ('Require-User', ' '.join(package.users)), ('Installed-Size', str(size)), ('Description', package.description)]
+              ('Require-User', ' '.join(package.users)), ('Installed-Size', str(size)), *file, ('Description', package.description)]
     return ''.join('%s: %s\n' % field for field in fields if field[1]).encode()
 
 
@@ -55,3 +56,13 @@ def ipk(package):
             about[name] = (0o755, text.encode())
     return pack(archive([('debian-binary', (0o644, b'2.0\n')), ('data.tar.gz', (0o644, pack(data))),
                          ('control.tar.gz', (0o644, pack(archive(sorted(about.items()), False))))], False))
+
+
+def index(packages):
+    """Packages; [(package, name of its .ipk, the .ipk)], which lie beside it."""
+    rows = []
+    for package, name, raw in sorted(packages, key=lambda one: one[1]):
+        size = len(archive(sorted(package.files.items())))
+        rows.append(control(package, size, (('Filename', name), ('Size', str(len(raw))),
+                                            ('SHA256sum', hashlib.sha256(raw).hexdigest()))))
+    return b''.join(row + b'\n' for row in rows)

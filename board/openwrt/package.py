@@ -3,17 +3,22 @@
 the same bytes for the same content.
 
     package.py --postern BINARY --architecture NAME --out FOLDER|FILE.ipk|FILE.apk [--version VERSION]
+               [--key PEM] [--opkg-key PEM] [--index]
 
 BINARY should be static and stripped (`make BOARD=aarch64_cortex-a53 all`); NAME is what `opkg print-architecture` or
-`apk --print-arch` says. Another package is a `Package` of its own, handed to `write`.
+`apk --print-arch` says. Another package is a `Package` of its own, handed to `write`. With --key the .apk are signed; with
+--index the folder becomes a repository: packages.adb for apk, signed by --key, Packages for opkg, signed by --opkg-key. The
+public halves are put beside.
 """
 import argparse
 import dataclasses
 import os
 import re
+import sys
 
 import apk
 import ipk
+import sign
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
@@ -81,15 +86,41 @@ def luci(version):
                    section='luci', license='MIT', description='Pages for Postern in LuCI: status and settings')
 
 
-def write(package, out):
-    """Both kinds into a folder, or the one that the file's name says."""
+def put(path, content):
+    with open(path, 'wb') as stream:
+        stream.write(content)
+    print('%s: %d bytes' % (path, len(content)))
+
+
+def write(package, out, key=None):
+    """Both kinds into a folder, or the one that the file's name says; {kind: (path, bytes)}."""
     names = ['%s_%s_%s.ipk' % (package.name, package.version, package.architecture),
              '%s-%s.apk' % (package.name, package.version)]
+    written = {}
     for path in [os.path.join(out, name) for name in names] if os.path.isdir(out) else [out]:
-        content = (apk.apk if path.endswith('.apk') else ipk.ipk)(package)
-        with open(path, 'wb') as stream:
-            stream.write(content)
-        print('%s: %d bytes' % (path, len(content)))
+        kind = os.path.splitext(path)[1]
+        written[kind] = (path, apk.apk(package, key) if kind == '.apk' else ipk.ipk(package))
+        put(*written[kind])
+    return written
+
+
+def index(packages, out, key, opkg_key):
+    """What makes a repository of a folder; [(package, what was written of it)]."""
+    put(os.path.join(out, 'packages.adb'), apk.index([(one, len(written['.apk'][1])) for one, written in packages], key))
+    listed = ipk.index([(one, os.path.basename(written['.ipk'][0]), written['.ipk'][1]) for one, written in packages])
+    put(os.path.join(out, 'Packages'), listed)
+    put(os.path.join(out, 'Packages.gz'), ipk.pack(listed))
+    if opkg_key:
+        put(os.path.join(out, 'Packages.sig'), opkg_key.sign(listed))
+
+
+def publish(path, key, use):
+    if not key:
+        return
+    if os.path.exists(path) and os.path.samefile(path, key.path):
+        raise sign.Refused('%s: its public half is to be written here; keep it in another folder' % path)
+    put(path, key.public())
+    print('    the public key: ' + use)
 
 
 def main():
@@ -98,11 +129,26 @@ def main():
     parser.add_argument('--architecture', required=True)
     parser.add_argument('--out', required=True)
     parser.add_argument('--version', default=program_version())
+    parser.add_argument('--key', default='')
+    parser.add_argument('--opkg-key', default='')
+    parser.add_argument('--index', action='store_true')
     options = parser.parse_args()
-    write(postern(options.postern, options.architecture, options.version), options.out)
-    if os.path.isdir(options.out):
-        write(luci(options.version), options.out)
+    out, whole = options.out, os.path.isdir(options.out)
+    key = sign.ApkKey(options.key) if options.key else None
+    opkg_key = sign.OpkgKey(options.opkg_key) if options.opkg_key else None
+    if whole:
+        publish(os.path.join(out, 'postern.pem'), key, 'copy it into /etc/apk/keys of each router that is to trust it')
+        publish(os.path.join(out, 'postern.pub'), opkg_key, '`opkg-key add postern.pub` on each router that is to trust it')
+    packages = [postern(options.postern, options.architecture, options.version)]
+    if whole:
+        packages.append(luci(options.version))
+    written = [(one, write(one, out, key)) for one in packages]
+    if options.index:
+        index(written, out, key, opkg_key)
 
 
 if __name__ == '__main__':
-    main()
+    try:
+        main()
+    except sign.Refused as reason:
+        sys.exit('package: %s' % reason)

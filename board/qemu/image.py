@@ -29,7 +29,7 @@ LOADER = 'timeout 0\neditor no\n'
 ENTRY = """title   Postern
 linux   /EFI/postern/vmlinuz
 initrd  /EFI/postern/appliance.gz
-options console=tty0 console=%s quiet panic=30 pst.disk
+options console=tty0 console=%s quiet panic=30 cma=0 pst.disk
 """
 SAID = """
 %(path)s: %(size)d MiB, for virtual machines with UEFI. Its first partition has postern.conf and network, which you edit

@@ -135,7 +135,8 @@ class Guest:
             with open(self.initrd, 'wb') as file:
                 file.write(read(image[1]) + self.owners_part(conf, own, more or {}))
             start = ['-m', board.memory, '-kernel', image[0], '-initrd', self.initrd,
-                     '-append', 'console=%s quiet panic=-1 %s' % (board.console, arguments)]
+                     # no memory set aside for devices that a board does not have
+                     '-append', 'console=%s quiet panic=-1 cma=0 %s' % (board.console, arguments)]
         self.began = time.monotonic()
         self.process = subprocess.Popen(
             [board.system, *shlex.split(board.options), *start,

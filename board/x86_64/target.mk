@@ -1,5 +1,6 @@
 TRIPLET := x86_64-linux-gnu
 ARCHFLAGS := -march=x86-64
-QEMU_USER := qemu-x86_64-static
+# nothing between where the machine is one itself
+QEMU_USER := $(if $(filter x86_64,$(shell uname -m)),,qemu-x86_64-static)
 SIZE_MAX := 1200000
 SIZE_MAX_MINIMAL := 560000

@@ -156,9 +156,16 @@ void pst_relay_tx_step(struct pst_relay_tx *tx);
 void pst_relay_tx_reply(struct pst_relay_tx *tx, const struct pst_smtp_client_event *reply);
 /* The connection is lost; another may be taken. */
 void pst_relay_tx_lost(struct pst_relay_tx *tx, const char *reason);
+/* It is over: tell its owner. */
+void pst_relay_tx_fail(struct pst_relay_tx *tx, const char *reason);
+void pst_relay_tx_noop(struct pst_relay_tx *tx);
+
+/* relay_place.c */
 /* Find a connection, or wait for one. */
 void pst_relay_tx_acquire(struct pst_relay_tx *tx);
-void pst_relay_tx_noop(struct pst_relay_tx *tx);
+void pst_relay_stop_waiting(struct pst_relay_tx *tx);
+/* A transaction's timer: it has waited for a while. */
+void pst_relay_waited(struct pst_timer *timer);
 /* A connection has become idle, or its place free: somebody may be waiting for it. */
 void pst_relay_serve_waiting(struct pst_relay_server *server);
 

@@ -112,7 +112,7 @@ def mac_of(t):
     return told[told.index('lladdr') + 1]
 
 
-@table(HOGS, seconds=60, alone=True, root=True, own=True)
+@table(HOGS, seconds=60, alone=True, root=True, own=True, once=True)
 def slow_nobody_down(t, name, manner, count, rate, sessions_max):
     _, address, _ = t.sink(maildir=False)
     proxy = t.postern(address, relay_options='connections 16', lines=[

@@ -1,14 +1,18 @@
 #!/usr/bin/python3
-"""Reads an .apk of apk v3 field by field, and refuses what is not as the format wants it. Written from the format's description
-(apk-v3(5), apk-package(5) and the numbers of apk's schema), apart from what writes ours.
+"""Reads an .apk or packages.adb of apk v3 field by field, and refuses what is not as the format wants it. Written from the
+format's description (apk-v3(5), apk-package(5) and the numbers of apk's schema), apart from what writes ours.
 
-    apk_reader.py FILE.apk      prints what it holds
+    apk_reader.py FILE [PUBLIC.pem]     prints what it holds; with a key, only if that key has signed it
 
 Nothing is skipped: each byte of the description belongs to exactly one value, or is zero and there for alignment.
 """
+import base64
 import hashlib
+import os
 import re
+import subprocess
 import sys
+import tempfile
 import zlib
 
 
@@ -39,19 +43,23 @@ FOLDER = ('object', {1: ('name', ('text', r'[^\0\n/]+(/[^\0\n/]+)*')), 2: ('acl'
 VERSION = ('text', r'\d+(\.\d+)*[a-z]?(_(alpha|beta|pre|rc|cvs|svn|git|hg|p)\d*)*(~[0-9a-f]+)?(-r\d+)?')
 DEPENDENCY = ('object', {1: ('name', ('text', r'[^\0\s]+')), 2: ('version', VERSION), 3: ('match', ('number', 31))})
 DEPENDENCIES = ('array', DEPENDENCY, 1 << 10)
-INFO = ('object', {
+INFO_FIELDS = {
     1: ('name', ('text', r'[a-zA-Z0-9][a-zA-Z0-9._+-]*')), 2: ('version', VERSION), 3: ('hashes', ('bytes', 20)),
     4: ('description', LINE), 5: ('arch', ('text', r'[a-z0-9_-]+')), 6: ('license', LINE), 7: ('origin', LINE),
     8: ('maintainer', LINE), 9: ('url', LINE), 10: ('repo-commit', ('bytes', 20)), 11: ('build-time', ('number', 1 << 40)),
     12: ('installed-size', ('number', 1 << 40)), 13: ('file-size', ('number', 1 << 40)),
     14: ('provider-priority', ('number', 1 << 16)), 15: ('depends', DEPENDENCIES), 16: ('provides', DEPENDENCIES),
     17: ('replaces', DEPENDENCIES), 18: ('install-if', DEPENDENCIES), 19: ('recommends', DEPENDENCIES),
-    20: ('layer', ('number', 1)), 21: ('tags', ('array', LINE, 1 << 10))})
+    20: ('layer', ('number', 1)), 21: ('tags', ('array', LINE, 1 << 10))}
+INFO = ('object', INFO_FIELDS)
 SCRIPT = ('text', r'#!/[^\0]*\n')
 SCRIPTS = ('object', {slot: (name, SCRIPT) for slot, name in enumerate(
     ('trigger', 'pre-install', 'post-install', 'pre-deinstall', 'post-deinstall', 'pre-upgrade', 'post-upgrade'), 1)})
 PACKAGE = ('object', {1: ('info', INFO), 2: ('paths', ('array', FOLDER, 1 << 16)), 3: ('scripts', SCRIPTS),
                       4: ('triggers', ('array', LINE, 1 << 10)), 5: ('replaces-priority', ('number', 1 << 16))})
+# An index knows a package by the SHA-256 of its whole description.
+ROW = ('object', {**INFO_FIELDS, 3: ('hashes', ('bytes', 32))})
+INDEX = ('object', {1: ('description', LINE), 2: ('packages', ('array', ROW, 1 << 16)), 3: ('pkgname-spec', LINE)})
 
 
 class Tree:
@@ -133,19 +141,63 @@ class Tree:
         need(end == len(self.raw), 'at %#x: %d bytes of no value', end, len(self.raw) - end)
 
 
-def read_tree(raw):
+def read_tree(raw, schema):
     need(len(raw) >= 16, 'a description of %d bytes', len(raw))
     need(raw[0] == 0 and raw[1] == 0, 'version %d.%d of the format', raw[0], raw[1])
     need(raw[2:4] == b'\0\0', 'reserved bytes: %s', raw[2:4].hex())
     tree = Tree(raw)
-    found = tree.value(little(raw, 4, 4), PACKAGE, '')
+    found = tree.value(little(raw, 4, 4), schema, '')
     need(found is not None, 'there is nothing')
     tree.everything_is_used()
-    need(tree.identity_at, 'no hash of the whole')
-    blank = raw[:tree.identity_at] + bytes(20) + raw[tree.identity_at + 20:]
+    return found, tree.identity_at
+
+
+def read_package(raw):
+    found, at = read_tree(raw, PACKAGE)
+    need(at, 'no hash of the whole')
+    blank = raw[:at] + bytes(20) + raw[at + 20:]
     need(hashlib.sha256(blank).digest()[:20] == found['info']['hashes'], 'the hash of the whole is not %s',
          found['info']['hashes'].hex())
     return found
+
+
+# --- signatures ----------------------------------------------------------------------------------------------------
+
+def public_key(pem):
+    """The bytes of a public key, whatever stands before it in the file."""
+    found = re.search(b'-----BEGIN PUBLIC KEY-----\n([A-Za-z0-9+/=\n]*)-----END PUBLIC KEY-----\n', pem)
+    need(found, 'no public key')
+    return base64.b64decode(found.group(1))
+
+
+def openssl_agrees(words, message, signature, der):
+    """Whether openssl takes the signature for one of the key; words name the files %(message)s, %(signature)s, %(key)s."""
+    with tempfile.TemporaryDirectory(prefix='pst-sign-') as folder:
+        files = {'message': message, 'signature': signature, 'key': der}
+        for name, content in files.items():
+            files[name] = os.path.join(folder, name)
+            with open(files[name], 'wb') as stream:
+                stream.write(content)
+        done = subprocess.run(['openssl', *[word % files for word in words]], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, check=False)
+    return done.returncode == 0
+
+
+def check_signature(schema, description, content, der):
+    """What is signed is the schema, the head of the signature and the SHA-512 of the description."""
+    need(len(content) > 20, 'a signature of %d bytes', len(content))
+    head, signature = content[:18], content[18:]
+    # openssl does not look at what is behind its end.
+    need(signature[0] == 0x30 and signature[1] == len(signature) - 2, 'a signature of %d bytes, not %d', signature[1],
+         len(signature) - 2)
+    need(head[0] == 0, 'a signature of version %d', head[0])
+    need(head[1] == 4, 'a signature with hash %d', head[1])
+    if der is None:
+        return
+    need(head[2:] == hashlib.sha512(der[-65:]).digest()[:16], 'signed by the key %s', head[2:].hex())
+    message = schema + head + hashlib.sha512(description).digest()
+    need(openssl_agrees(('dgst', '-sha512', '-verify', '%(key)s', '-signature', '%(signature)s', '%(message)s'), message,
+                        signature, der), 'the signature is not that of the key')
 
 
 # --- the container -------------------------------------------------------------------------------------------------
@@ -255,34 +307,68 @@ class Package:
         self.files[name] = (*self.files[name][:3], content[8:])
 
 
-def read(raw):
+def parts(raw, schema, key):
+    """(description, whether it is signed, contents of the data blocks). With a key (a file's bytes) it must be signed by it."""
     raw = unpack(raw)
-    need(raw[4:8] == b'pckg', 'schema %r', raw[4:8])
-    package = None
-    signed = data = False
+    need(raw[4:8] == schema, 'schema %r', raw[4:8])
+    der = public_key(key) if key else None
+    description, signed, data = None, False, []
     for kind, content in blocks(raw):
-        if package is None:
+        if description is None:
             need(kind == 0, 'the first block is of kind %d', kind)
-            package = Package(read_tree(content))
+            description = content
             continue
         need(kind != 0, 'a second description')
-        need(kind != 1 or not data, 'a signature behind the data')
-        if kind == 1:
-            signed = True
-        else:
-            data = True
-            package.add_data(content)
-    need(package is not None, 'no block')
+        if kind == 2:
+            data.append(content)
+            continue
+        need(not signed, 'a second signature')
+        need(not data, 'a signature behind the data')
+        check_signature(schema, description, content, der)
+        signed = True
+    need(description is not None, 'no block')
+    need(signed or not key, 'it is not signed')
+    return description, signed, data
+
+
+def read(raw, key=None):
+    description, signed, data = parts(raw, b'pckg', key)
+    package = Package(read_package(description))
+    for content in data:
+        package.add_data(content)
     need(not package.wanted, 'no bytes of %s', package.wanted[0][2] if package.wanted else '')
-    package.signed = signed
+    package.signed, package.digest = signed, hashlib.sha256(description).digest()
     return package
 
 
-def main():
-    with open(sys.argv[1], 'rb') as stream:
-        package = read(stream.read())
-    for name, value in package.info.items():
+def read_index(raw, key=None):
+    """[what it says of a package], by name."""
+    description, _, data = parts(raw, b'indx', key)
+    need(not data, 'data in an index')
+    rows = read_tree(description, INDEX)[0].get('packages', [])
+    in_order([row.get('name', '') for row in rows], 'packages')
+    for row in rows:
+        for field in ('name', 'version', 'arch', 'hashes', 'installed-size', 'file-size'):
+            need(field in row, '%s: no %s', row.get('name'), field)
+    return rows
+
+
+def show(info):
+    for name, value in info.items():
         print('%-16s %s' % (name, value.hex() if isinstance(value, bytes) else value))
+
+
+def main():
+    files = []
+    for path in sys.argv[1:3]:
+        with open(path, 'rb') as stream:
+            files.append(stream.read())
+    if unpack(files[0])[4:8] == b'indx':
+        for row in read_index(*files):
+            show(row)
+        return
+    package = read(*files)
+    show(package.info)
     for path, (mode, user, group) in package.folders.items():
         print('%06o %s:%s %10s %s' % (mode, user, group, '', path))
         for name, (mode, user, group, content) in package.files.items():

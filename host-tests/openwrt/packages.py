@@ -35,10 +35,10 @@ def same(found, wanted, what):
 
 # --- the hand-made package -----------------------------------------------------------------------------------------
 
-def fixture():
-    """{part: bytes} of fixture.txt, whose offsets must be right."""
+def fixture(name='fixture.txt'):
+    """{part: bytes} of a file made by hand, whose offsets must be right."""
     parts, part = {}, bytearray()
-    with open(os.path.join(HERE, 'fixture.txt'), encoding='ascii') as stream:
+    with open(os.path.join(HERE, name), encoding='ascii') as stream:
         for line in stream:
             words = []
             for word in re.findall(r'"[^"]*"|#.*|\S+', line):
@@ -50,7 +50,7 @@ def fixture():
             if words[0] == 'part':
                 part = parts[words[1]] = bytearray()
                 continue
-            check(int(words[0].rstrip(':'), 16) == len(part), 'fixture: %s is %x' % (words[0], len(part)))
+            check(int(words[0].rstrip(':'), 16) == len(part), '%s: %s is %x' % (name, words[0], len(part)))
             for word in words[1:]:
                 if word.startswith('"'):
                     part += word.strip('"').encode()

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """What OpenWrt's packages are made of: the UCI configuration becomes a good one of ours, for every option; bad values are
-refused with the option named; the packages are the same at each build and hold what they should (packages.py); OpenWrt's own
-build makes the same (feed.py); they can be installed, upgraded and removed, and the service runs in a jail (service.py, by root only).
+refused with the option named; the packages are the same at each build and hold what they should (packages.py), signed and
+with an index (signatures.py); OpenWrt's own build makes the same (feed.py); they can be installed, upgraded and removed, and
+the service runs in a jail (service.py, by root only).
 
     run.py --postern BINARY
 
@@ -19,6 +20,7 @@ import apk_reader
 import feed
 import packages
 import service
+import signatures
 from packages import Failed, check
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -185,7 +187,7 @@ def main():
             trial.test('bad: ' + uci, trial.refused, "config postern 'main'\n\t%s\n\n%s" % (uci, RELAY), option)
         for uci, option in BAD_SECTIONS:
             trial.test('bad: ' + uci, trial.refused, "config postern 'main'\n\n%s\n\n%s" % (RELAY, uci), option)
-        parts = [packages, feed]
+        parts = [packages, signatures, feed]
         if os.geteuid() == 0:
             parts.append(service)
         else:

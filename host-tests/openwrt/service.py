@@ -196,6 +196,7 @@ class Life:
         same(instance['command'], [['/usr/sbin/postern', 'run', '-c', '/var/etc/postern/postern.conf']], 'command')
         same((instance['no_new_privs'], instance['term_timeout'], instance['capabilities'], instance['user'], instance['jail']),
              ([['1']], [['40']], [['/etc/capabilities/postern.json']], [['postern']], [['postern', 'log']]), 'confinement')
+        same([trigger[0] for trigger in instance['raw_trigger']], ['acme.issue', 'acme.renew'], 'certificates')
         check('relay example.org to 192.0.2.10:25' in self.root.read('/var/etc/postern/postern.conf'), 'configuration')
         for place in ('/var/lib/postern', '/var/run/postern'):
             same(os.stat(self.root.path(place)).st_uid, 465, place)
@@ -289,13 +290,13 @@ class Jail:
         for name in ('cert', 'key'):
             os.symlink('/etc/acme/mx/' + name, root.path('/etc/ssl/acme/mx.' + name))
             os.replace(root.path('/etc/%s1' % name), root.path('/etc/acme/mx/' + name))
-        os.chmod(root.path('/etc/acme/mx/key'), 0o640)
-        os.chown(root.path('/etc/acme/mx/key'), 0, 465)
+        os.chmod(root.path('/etc/acme/mx/key'), 0o600)
         root.write('/etc/rules/own.cf', b'')
         root.write('/etc/secret', b'not for mail\n')
         uci = root.read(UCI).replace("option mode", "option cert '/etc/ssl/acme/mx.cert'\n\toption certkey '/etc/ssl/acme/mx.key'\n\t"
                                      "list rules_more '/etc/rules'\n\toption mode").replace("list listen '[::]:25'", '')
         root.write(UCI, (uci + RELAY).encode(), 0o600)
+        root.run('/bin/sh', '-c', '. /etc/hotplug.d/acme/50-postern')
         root.run('/etc/init.d/postern', 'start')
         self.root = root
         return root.instance()
@@ -305,6 +306,9 @@ class Jail:
         same(sorted(instance['mount'][0]), ['/etc/acme/mx', '/etc/group', '/etc/passwd', '/etc/rules', '/etc/ssl/acme', '/usr/share/postern',
                                             '/var/etc/postern'], 'to read')
         same(instance['mount_rw'][0], ['/var/lib/postern', '/var/run/postern'], 'to write')
+        for name, mode in (('cert', 0o644), ('key', 0o640)):
+            found = os.stat(self.root.path('/etc/acme/mx/' + name))
+            same((found.st_mode & 0o7777, found.st_uid, found.st_gid), (mode, 0, 465), name)
         self.instance = instance
 
     def works(self):

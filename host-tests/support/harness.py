@@ -37,7 +37,7 @@ class Failed(AssertionError):
 
 
 class Case:
-    def __init__(self, name, function, args, seconds, full, alone, root, own=False):
+    def __init__(self, name, function, args, seconds, full, alone, root, own=False, once=False):
         # Not over our own TCP/IP; a module's text says why for all of its tests.
         self.kernel_only = getattr(sys.modules[function.__module__], 'KERNEL_ONLY', '')
         self.name = name
@@ -48,6 +48,7 @@ class Case:
         self.alone = alone
         self.root = root
         self.own_only = own
+        self.once = once
 
 
 def test(name=None, seconds=30, full=False, alone=False, root=False, kernel=False, own=False):
@@ -63,13 +64,14 @@ def test(name=None, seconds=30, full=False, alone=False, root=False, kernel=Fals
     return register
 
 
-def table(rows, seconds=30, full=False, alone=False, root=False, own=False):
-    """One test per row; the row's first column is the test's name."""
+def table(rows, seconds=30, full=False, alone=False, root=False, own=False, once=False):
+    """One test per row; the row's first column is the test's name. once: of our own TCP/IP, whatever brings the frames, so
+    a packet socket is left to --full."""
     def register(function):
         module = function.__module__.rsplit('.', 1)[-1].removeprefix('t_')
         for row in rows:
             REGISTRY.append(Case('%s.%s.%s' % (module, function.__name__, row[0]), function,
-                                 tuple(row), seconds, full, alone, root, own))
+                                 tuple(row), seconds, full, alone, root, own, once))
         return function
     return register
 

@@ -51,6 +51,7 @@ def main(name, here, description, before_end=None):
              if (options.full or not case.full)
              and (options.transport == 'kernel' or not case.kernel_only)
              and (options.transport != 'kernel' or not case.own_only)
+             and (options.full or options.transport != 'packet' or not case.once)
              and (not parts or any(part in case.name for part in parts))]
     if options.list:
         print('\n'.join(case.name for case in cases))

@@ -113,8 +113,13 @@ def includes(source):
 
 @check
 def layers(tree):
-    """Every #include is one that firmware/LAYERS allows."""
+    """Every #include is one that firmware/LAYERS allows; every adapter named there exists."""
     rules = Layers()
+    stems = {os.path.splitext(source.name)[0].removeprefix('firmware/') for source in tree.firmware}
+    for source in tree.files:
+        for stem in rules.adapters if source.name == 'firmware/LAYERS' else ():
+            if stem not in stems:
+                yield source, 1, 'there is no %s' % stem
     for source in tree.firmware:
         if source.module not in rules.modules:
             yield source, 1, 'module %s is not in firmware/LAYERS' % source.module

@@ -193,8 +193,8 @@ const MAIN = {
 	connections: [
 		[ 'listen', many(endpoint, '0.0.0.0:25'), _('Mail from the world'),
 			_('Addresses and ports that other mail servers connect to: 0.0.0.0:25 for IPv4 and ' +
-				'[::]:25 for IPv6. The firewall must let them through, see ' +
-				'/usr/share/postern/firewall.include.') ],
+				'[::]:25 for IPv6. The firewall must let them through: Network, Firewall, ' +
+				'Traffic Rules.') ],
 		[ 'listen_tls', many(endpoint, '0.0.0.0:465'), _('The same, TLS at once'),
 			_('Addresses where clients begin with TLS without asking. Mail servers do not need it.') ],
 		[ 'submission', many(endpoint, '0.0.0.0:587'), _('Mail of your own users'),
