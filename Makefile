@@ -16,7 +16,7 @@ ifeq ($(BOARD),host)
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-AR := ar
+AR := $(if $(findstring clang,$(CC)),ar,gcc-ar)
 # one directory per way of building, unless O= names one
 O ?= build/host$(if $(filter-out gcc,$(CC)),-$(notdir $(CC)))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 else
@@ -37,7 +37,7 @@ LIBC_SRC := build/deps/src-$(if $(findstring soft,$(ARCHFLAGS)),libgcc,musl)-$(s
 CC := $(LIBC)/cc
 # Nothing unwinds a stack on a device. musl says of uintptr_t in no way cmocka.h knows that it is there.
 override ARCHFLAGS += -fno-unwind-tables -fno-asynchronous-unwind-tables -DHAVE_UINTPTR_T
-AR := $(TRIPLET)-ar
+AR := $(TRIPLET)-gcc-ar
 endif
 PYTHON := /usr/bin/python3
 JOBS := $(shell nproc 2>/dev/null || echo 1)
@@ -209,6 +209,7 @@ endif
 
 OPT := $(if $(CONFIG_POSTERN_OPTIMISE_SIZE),-Os,-O2)
 OPT_CRYPTO := $(if $(CONFIG_POSTERN_CRYPTO_SPEED),-O2,$(OPT))
+LTO := $(if $(CONFIG_POSTERN_LTO),-flto)
 
 # third-party libraries: one directory for each set of bytes, options and compiler
 CFG := firmware/deps/cfg
@@ -221,7 +222,7 @@ LWIP_SIZES := $(if $(CONFIG_POSTERN_LWIP),-DPOSTERN_LWIP_PCBS=$(CONFIG_POSTERN_L
 SRC := build/deps/src-$(shell cat firmware/deps/lock firmware/deps/fetch.py | sha256sum | cut -c1-12)
 OUT := build/deps/$(DEPS_NAME)-$(shell { cat firmware/deps/lock firmware/deps/*.mk \
 	`find $(CFG) -type f | LC_ALL=C sort`; $(if $(LIBC),echo $(LIBC),$(DEPS_CC) --version); \
-	echo $(OPT) '$(OPT_CRYPTO)' $(ARCHFLAGS) $(COMPACT) \
+	echo $(OPT) '$(OPT_CRYPTO)' $(ARCHFLAGS) $(COMPACT) $(LTO) \
 	'$(CONFIG_POSTERN_PCRE2_JIT)' '$(CONFIG_POSTERN_PCRE2_UNICODE)' '$(LWIP_SIZES)'; } | sha256sum | cut -c1-12)
 include firmware/deps/flags.mk
 DEPS := $(addprefix $(OUT)/lib,mbedtls.a pcre2.a cares.a lwip.a)
@@ -236,7 +237,7 @@ $(SRC)/versions:
 
 $(OUT)/done: $(if $(LIBC),$(LIBC)/done) | $(SRC)/versions
 	+$(Q)sh firmware/deps/build.sh '$(SRC)' '$(OUT)' '$(MAKE)' CC='$(DEPS_CC)' AR='$(AR)' OPT='$(OPT)' \
-		OPT_CRYPTO='$(OPT_CRYPTO)' CFG='$(CFG)' ARCHFLAGS='$(ARCHFLAGS)' COMPACT='$(COMPACT)' \
+		OPT_CRYPTO='$(OPT_CRYPTO)' CFG='$(CFG)' ARCHFLAGS='$(ARCHFLAGS)' COMPACT='$(COMPACT) $(LTO)' \
 		JIT='$(CONFIG_POSTERN_PCRE2_JIT)' UNICODE='$(CONFIG_POSTERN_PCRE2_UNICODE)' LWIP_SIZES='$(LWIP_SIZES)'
 
 $(DEPS) $(OUT)/libcmocka.a: $(OUT)/done
@@ -249,8 +250,10 @@ SAN_FLAGS := $(if $(filter asan,$(subst $(comma), ,$(SAN))),-fsanitize=address) 
 	$(if $(filter tsan,$(subst $(comma), ,$(SAN))),-fsanitize=thread) \
 	$(if $(SAN),-fno-omit-frame-pointer)
 CFLAGS := -std=c11 -D_GNU_SOURCE $(WARNINGS) -g $(if $(SAN),-O1,$(OPT)) -ffunction-sections -fdata-sections \
-	$(HARDENING) $(SAN_FLAGS) $(ARCHFLAGS) $(COMPACT) -Ifirmware -include $(O)/autoconf.h
-LDFLAGS := -Wl,--gc-sections -Wl,-z,relro,-z,now $(SAN_FLAGS) $(ARCHFLAGS) $(LINKFLAGS)
+	$(HARDENING) $(SAN_FLAGS) $(ARCHFLAGS) $(COMPACT) $(LTO) -Ifirmware -include $(O)/autoconf.h
+# musl seals nothing of a static program after its start, so that room for the seal is but padding
+LDFLAGS := -Wl,--gc-sections -Wl,-z,$(if $(LIBC),norelro,relro$(comma)-z$(comma)now) $(SAN_FLAGS) $(ARCHFLAGS) \
+	$(LINKFLAGS) $(if $(LTO),-flto=$(JOBS) $(OPT) $(COMPACT))
 
 # A library's headers are in reach of its adapter (NAME_<library>.c) and of the libraries' self test only; as system
 # headers, because they are not written for our warnings.

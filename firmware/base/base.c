@@ -33,6 +33,6 @@ const char *pst_strerror(int err)
 
 void pst_bug(const char *file, int line, const char *what)
 {
-	fprintf(stderr, "%s:%d: bug: %s\n", file, line, what);
+	fprintf(stderr, "%s:%d: bug%s%s\n", file, line, what ? ": " : "", what ? what : "");
 	abort();
 }

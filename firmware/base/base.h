@@ -55,13 +55,19 @@ enum pst_err {
 const char *pst_strerror(int err);
 
 /* The bug trap: on in release builds too. A peer must never be able to reach one; what a fuzzer
- * finds here is a defect. */
+ * finds here is a defect. Where bytes count, file and line say which it was. */
+#ifdef CONFIG_POSTERN_OPTIMISE_SIZE
+#define PST_BUG_TEXT(condition) NULL
+#else
+#define PST_BUG_TEXT(condition) #condition
+#endif
 #define PST_BUG_ON(condition) \
 	do { \
 		if (__builtin_expect(!!(condition), 0)) \
-			pst_bug(__FILE__, __LINE__, #condition); \
+			pst_bug(__FILE__, __LINE__, PST_BUG_TEXT(condition)); \
 	} while (0)
 
+/*  in  what: the condition, or NULL */
 _Noreturn void pst_bug(const char *file, int line, const char *what);
 
 #endif

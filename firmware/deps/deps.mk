@@ -4,8 +4,8 @@
 #   OUT     where the objects and lib*.a go; a stamp named "done" says that all of them are there
 #   CFG     the folder of our configuration headers
 #   OPT     -Os or -O2
-#   OPT_CRYPTO    the same for the crypto: -O2 as a rule, because a TLS handshake is three times dearer at -Os
-#   COMPACT what else makes code smaller and slower, for all but the crypto
+#   OPT_CRYPTO    the same for what computes in mbedTLS: -O2 as a rule, because a TLS handshake is three times dearer at -Os
+#   COMPACT what else makes code smaller and slower, for all but that
 #   JIT, UNICODE  y or empty
 #   LWIP_SIZES    the sizes of lwIP's pools, as -D
 
@@ -22,6 +22,8 @@ K := $(SRC)/cmocka
 
 mbedtls_SRCS := $(wildcard $(M)/library/*.c) \
 	$(addprefix $(M)/3rdparty/everest/library/,everest.c x25519.c Hacl_Curve25519_joined.c)
+mbedtls_COMPUTE := aes aesce aesni bignum bignum_core chacha20 constant_time ecp ecp_curves everest gcm \
+	Hacl_Curve25519_joined poly1305 sha256 sha512 x25519
 mbedtls_FLAGS := $(DEPS_MBEDTLS_FLAGS) -I$(M)/library $(addprefix -I$(M)/3rdparty/everest/include/everest,/ /kremlib)
 
 # PCRE2's own list for builds without configure (NON-AUTOTOOLS-BUILD); the tables and pcre2.h ship ready to be copied.
@@ -54,7 +56,8 @@ object = $(OUT)/$(1)/$(notdir $(patsubst %/,%,$(dir $(2))))-$(basename $(notdir 
 
 define compile
 $(call object,$(1),$(2)): $(2) | $(OUT)/$(1)
-	$(Q)$$(CC) $$(CFLAGS) $(if $(filter mbedtls,$(1)),$(OPT_CRYPTO),$(COMPACT)) $$($(1)_FLAGS) -c -o $$@ $$<
+	$(Q)$$(CC) $$(CFLAGS) $(if $(filter $($(1)_COMPUTE),$(basename $(notdir $(2)))),$(OPT_CRYPTO),$(COMPACT)) \
+		$$($(1)_FLAGS) -c -o $$@ $$<
 endef
 
 define library

@@ -59,7 +59,6 @@ static bool out_is_free(const mbedtls_ssl_context *ssl)
 static void rest_in(struct pst_tls_mbedtls_rest *rest, mbedtls_ssl_context *ssl)
 {
 	memcpy(rest->in_counter, ssl->P(in_buf), COUNTER_BYTES);
-	rest->in_size = (uint16_t)ssl->P(in_buf_len);
 	rest->in_away = true;
 	ssl->P(in_msglen) = 0;
 	wipe_and_free(ssl->P(in_buf), ssl->P(in_buf_len));
@@ -86,6 +85,11 @@ static void rest_out(struct pst_tls_mbedtls_rest *rest, mbedtls_ssl_context *ssl
 	ssl->P(out_len) = NULL;
 	ssl->P(out_iv) = NULL;
 	ssl->P(out_msg) = NULL;
+}
+
+void pst_tls_mbedtls_measure(struct pst_tls_mbedtls *session)
+{
+	session->rest.in_size = (uint16_t)session->ssl.P(in_buf_len);
 }
 
 void pst_tls_mbedtls_rest(struct pst_tls_mbedtls *session)

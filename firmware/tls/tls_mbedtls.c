@@ -565,6 +565,7 @@ static int fill(struct pst_tls_mbedtls *session, const struct pst_tls_peer *peer
 	mbedtls_ssl_init(&session->ssl);
 	if (mbedtls_ssl_setup(&session->ssl, &session->context->config[judge_of(peer)]))
 		return -PST_E_NOMEM;
+	pst_tls_mbedtls_measure(session);
 	mbedtls_ssl_set_user_data_p(&session->ssl, session);
 	mbedtls_ssl_set_bio(&session->ssl, session, wire_send, wire_recv, NULL);
 	return peer ? set_expect(session, peer) : 0;

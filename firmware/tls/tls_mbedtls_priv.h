@@ -98,6 +98,9 @@ int pst_tls_mbedtls_open(struct pst_tls_context *context, const struct pst_tls_p
 
 /* --- buffers_mbedtls.c: everything that looks behind the library's interface */
 
+/* Before the handshake: what a peer may send in one record has this much room ever after. The library would shrink it,
+ * at the end of a handshake of TLS 1.2, to what we send in one. */
+void pst_tls_mbedtls_measure(struct pst_tls_mbedtls *session);
 /* Give the record buffers back where no record is in them, and get them again: `in` for a record of
  * any size, `out` for one of `plain_len` bytes.
  *  ret  wake: false without memory; nothing has changed then */

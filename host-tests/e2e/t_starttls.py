@@ -108,16 +108,17 @@ def internal(t, name='p256', **options):
         ('tls-1.3', dict(minimum_version=ssl.TLSVersion.TLSv1_3), 'TLSv1.3'),
         ('chacha', dict(maximum_version=ssl.TLSVersion.TLSv1_2, ciphers='CHACHA20'), 'TLSv1.2')])
 def delivers(t, name, wanted, version):
-    """Delivered as sent; Received and log say how it came."""
+    """Delivered as sent, in records of any size; Received and log say how it came."""
+    text = TEXT + b'in records of 16 KiB, the largest there are\r\n' * 2000
     server = t.server()
     proxy = t.postern(server, lines=[cert_line(t, 'p256', 'rsa')])
     session = secured(proxy, trusting(**wanted))
     equal(session.sock.version(), version, 'version')
-    reply = deliver(session)
+    reply = deliver(session, text)
     equal(reply.code, 250, 'delivery: %s' % reply)
     session.quit()
     message = server.taken[0].body
-    equal(mail.difference(TEXT, message), None, 'message')
+    equal(mail.difference(text, message), None, 'message')
     received = dict(mail.fields(message))[b'received:']
     check(b'with ESMTPS' in received, 'keyword: %s', received)
     record = proxy.wait_log(code=250)[0]

@@ -25,15 +25,18 @@
 #define MBEDTLS_PSA_KEY_STORE_DYNAMIC
 #define MBEDTLS_USE_PSA_CRYPTO
 
-/* hashes; SHA-1 only to read old DKIM signatures */
+/* hashes */
 #define MBEDTLS_MD_C
-#define MBEDTLS_SHA1_C
 #define MBEDTLS_SHA224_C
 #define MBEDTLS_SHA256_C
 #define MBEDTLS_SHA384_C
 #define MBEDTLS_SHA512_C
 #define MBEDTLS_HKDF_C
 #define MBEDTLS_HMAC_DRBG_C
+#ifdef __OPTIMIZE_SIZE__
+#define MBEDTLS_SHA256_SMALLER
+#define MBEDTLS_SHA512_SMALLER
+#endif
 
 /* ciphers: AEAD only */
 #define MBEDTLS_CIPHER_C
