@@ -296,6 +296,13 @@ static void check_ledger(struct sim *sim, const struct records *records,
 	}
 }
 
+/* LMTP: some were answered for, and what became of the others nobody knows. */
+static bool is_cut_off(const struct record *record)
+{
+	return is(record->outcome, "partial") &&
+	       sim_book_field(record->line, " relay_trouble=").len;
+}
+
 /* Was everything over that an attempt had begun before the next one began? */
 static bool is_one_by_one(const struct records *records, const struct sim_letter *letter)
 {
@@ -310,7 +317,8 @@ static bool is_one_by_one(const struct records *records, const struct sim_letter
 		for (uint32_t k = 0; k < PST_COUNT(letter->attempt_log) && k < letter->attempt_count; k++)
 			parted |= before && before->from < letter->attempt_log[k] &&
 				  letter->attempt_log[k] <= record->from;
-		if (!parted || is(record->outcome, "unknown") || is(record->outcome, "quarantined"))
+		if (!parted || is(record->outcome, "unknown") ||
+		    is(record->outcome, "quarantined") || is_cut_off(record))
 			return false;
 		before = record;
 	}
