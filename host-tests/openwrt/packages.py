@@ -248,7 +248,7 @@ class Ours:
         """One bit anywhere: in the compressed file, and in what is inside."""
         raw = self.raw['apk']
         plain = apk_reader.unpack(raw)
-        for at in range(0, len(raw), len(raw) // 40):
+        for at in range(0, len(raw) - 1, len(raw) // 40):  # in the last byte, bits behind deflate's end mean nothing
             check(refused(raw[:at] + bytes([raw[at] ^ 4]) + raw[at + 1:]), 'compressed byte %d: nobody sees it' % at)
         for at in (*range(0, 4096, 61), *range(4096, len(plain), len(plain) // 60), len(plain) - 1):
             check(refused(plain[:at] + bytes([plain[at] ^ 1]) + plain[at + 1:]), 'byte %d: nobody sees it' % at)
