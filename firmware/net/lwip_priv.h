@@ -35,7 +35,7 @@ bool pst_lwip_has_addr(const struct pst_lwip_interface *interface, const struct 
  * task of ours. */
 void pst_lwip_settle(struct pst_lwip *lwip);
 
-/* The pools of connections and of the pages that hold unread bytes. */
+/* The pools of connections and of what they have not read. */
 void pst_lwip_pools_init(struct pst_lwip *lwip);
 void pst_lwip_pools_fini(struct pst_lwip *lwip);
 uint64_t pst_lwip_pools_bound(const struct pst_lwip_limits *limits);
@@ -46,6 +46,33 @@ bool pst_lwip_conn_takes(struct tcp_pcb *pcb, uint32_t len);
 
 extern const struct pst_net_ops pst_lwip_net_ops;
 extern const struct pst_dgram_ops pst_lwip_dgram_ops;
+
+/* --- unread bytes --------------------------------------------------------------------------- */
+
+struct pst_lwip_page;
+
+/* What has arrived at a connection and was not read. All zero but for `lwip` and `of_client` at first. */
+struct pst_lwip_unread {
+	struct pst_lwip *lwip;
+	struct pst_lwip_page *first, *last; /* NULL: nothing */
+	uint32_t page_count;
+	bool of_client; /* not of an internal server */
+};
+
+void pst_lwip_unread_init(struct pst_lwip *lwip);
+void pst_lwip_unread_fini(struct pst_lwip *lwip);
+uint64_t pst_lwip_unread_bound(const struct pst_lwip_limits *limits);
+
+/* Copy a chain of frame buffers.
+ *  ret false without memory: then nothing of it was copied */
+bool pst_lwip_unread_put(struct pst_lwip_unread *unread, const struct pbuf *packet);
+/* ret how many bytes were read; what they took is free */
+uint32_t pst_lwip_unread_take(struct pst_lwip_unread *unread, uint8_t *area, uint32_t size);
+void pst_lwip_unread_drop(struct pst_lwip_unread *unread);
+/* Would put() have memory for so many bytes? Of internal servers' it is taken for granted. */
+bool pst_lwip_unread_fits(const struct pst_lwip_unread *unread, uint32_t len);
+/* Is so little left of the surplus that this client's window should be no larger than the first one? */
+bool pst_lwip_unread_is_tight(const struct pst_lwip_unread *unread);
 
 /* --- shares of lwIP's pools ----------------------------------------------------------------- */
 

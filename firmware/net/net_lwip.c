@@ -6,15 +6,6 @@
  * destructor of its extra argument alone: it runs whoever frees it (a reset, a timeout, TIME_WAIT's
  * end, a newcomer that needs its memory).
  *
- * Bytes that have arrived are copied out of their frame buffers at once. Rejected: to keep the
- * buffers until they are read. A segment of one byte would hold 1.6 KiB, and a slow reader enough of
- * them to starve everybody else. The window is what is left of the connection's share.
- *
- * The first window is smaller than the full one and grows with what is read, so that a client that
- * nobody wants to hear out cannot fill 64 KiB. For so much there is memory for every client, by right; what
- * is beyond comes of a surplus for all. When that runs short, windows shrink to the first one again, and
- * who has sent beyond is not heard until he was read.
- *
  * A pcb whose owner has left lives on until what was written is delivered; it has the lowest
  * priority, so the next client in need of a pcb takes it. lwIP answers unread bytes with a reset
  * when it closes; they count as read, as they do with net_kernel, so that last words get through.
@@ -24,25 +15,14 @@
 
 #include "net/lwip_priv.h"
 
-#define PAGE_BYTES 2048
 /* Of a pcb: handshake, connection. Zero is for those without an owner: lwIP takes the memory of a
  * lower priority only. */
 #define PRIO_HALF 1
 #define PRIO_OPEN TCP_PRIO_NORMAL
 #define PRIO_LEFT 0
-/* Pages that a client has a right to: one more than the first window, because the first may be half read. */
-#define RIGHT (PST_LWIP_FIRST_WINDOW / PAGE_BYTES + 1)
-/* So much there is beside all rights. */
-#define SURPLUS_PART 8
 /* Whoever announces smaller segments (RFC 9293 section 3.7.1 has 536 for the smallest network) has us send mostly
  * headers. */
 #define SEGMENT_MIN 88
-
-struct page {
-	struct page *next;
-	uint16_t from, to; /* what of `bytes` is unread */
-	uint8_t bytes[PAGE_BYTES - sizeof(struct page *) - 2 * sizeof(uint16_t)];
-};
 
 /* struct pst_net_conn.flags */
 enum {
@@ -56,15 +36,13 @@ struct pst_lwip_conn {
 	struct pst_net_conn *owner; /* NULL: not accepted yet */
 	struct pst_lwip_interface *interface;
 	struct tcp_pcb *pcb; /* NULL: gone */
-	struct page *first, *last;
+	struct pst_lwip_unread unread;
 	uint32_t withheld; /* of the window */
-	uint32_t page_count;
 	uint8_t error;     /* enum pst_err */
 	bool finished;     /* nothing more will arrive */
 	bool connected;    /* the outcome of connect may be told */
 	bool established;  /* and it was good */
 	bool stuck;        /* lwIP had no memory for a write; it is tried again by and by */
-	bool accepted;     /* its pages are of the clients' pool */
 	struct pst_net_syn syn;
 };
 
@@ -84,147 +62,13 @@ static struct pst_lwip_conn *conn_of(const struct pst_net_conn *conn)
 
 /* --- unread bytes --------------------------------------------------------------------------- */
 
-static struct pst_pool *page_pool(const struct pst_lwip_conn *self)
-{
-	struct pst_lwip *lwip = self->interface->lwip;
-
-	return self->accepted ? &lwip->accept_pages : &lwip->connect_pages;
-}
-
-/* What is left of the clients' pages beyond that to which somebody has a right, or will have one. */
-static uint32_t surplus(const struct pst_lwip *lwip)
-{
-	int64_t left = (int64_t)lwip->accept_pages.count_max - lwip->accept_pages.used_count -
-		lwip->claimed_count;
-
-	return left > 0 ? (uint32_t)left : 0;
-}
-
-static struct page *page_new(struct pst_lwip_conn *self)
-{
-	struct pst_lwip *lwip = self->interface->lwip;
-	struct page *page;
-
-	if (self->accepted && self->page_count >= RIGHT && surplus(lwip) == 0)
-		return NULL;
-	page = pst_pool_get(page_pool(self));
-	if (!page)
-		return NULL;
-	if (self->accepted && self->page_count < RIGHT)
-		lwip->claimed_count--;
-	self->page_count++;
-	return page;
-}
-
-static void page_put(struct pst_lwip_conn *self, struct page *page)
-{
-	pst_pool_put(page_pool(self), page);
-	self->page_count--;
-	if (self->accepted && self->page_count < RIGHT)
-		self->interface->lwip->claimed_count++;
-}
-
-/* The page to write to, or NULL without memory. */
-static struct page *page_tail(struct pst_lwip_conn *self)
-{
-	struct page *page = self->last;
-
-	if (page && page->to < sizeof(page->bytes))
-		return page;
-	page = page_new(self);
-	if (!page)
-		return NULL;
-	page->next = NULL;
-	page->from = page->to = 0;
-	if (self->last)
-		self->last->next = page;
-	else
-		self->first = page;
-	self->last = page;
-	return page;
-}
-
-static void page_drop(struct pst_lwip_conn *self)
-{
-	struct page *page = self->first;
-
-	self->first = page->next;
-	if (!self->first)
-		self->last = NULL;
-	page_put(self, page);
-}
-
-/* All of a chain of frame buffers, or nothing of it. */
-static bool pages_put(struct pst_lwip_conn *self, const struct pbuf *packet)
-{
-	struct page *last = self->last;
-	uint16_t last_to = last ? last->to : 0;
-	uint16_t done = 0;
-
-	while (done < packet->tot_len) {
-		struct page *page = page_tail(self);
-		uint16_t len;
-
-		if (!page)
-			break;
-		len = (uint16_t)PST_MIN(packet->tot_len - done,
-			(int)(sizeof(page->bytes) - page->to));
-		pbuf_copy_partial(packet, page->bytes + page->to, len, done);
-		page->to = (uint16_t)(page->to + len);
-		done = (uint16_t)(done + len);
-	}
-	if (done == packet->tot_len)
-		return true;
-	/* Back to where it was. */
-	while (self->first && self->last != last) {
-		struct page *page = last ? last->next : self->first;
-
-		if (last)
-			last->next = page->next;
-		else
-			self->first = page->next;
-		if (self->last == page)
-			self->last = last;
-		page_put(self, page);
-	}
-	if (last)
-		last->to = last_to;
-	return false;
-}
-
-static uint32_t pages_take(struct pst_lwip_conn *self, uint8_t *area, uint32_t size)
-{
-	uint32_t done = 0;
-
-	while (self->first && done < size) {
-		struct page *page = self->first;
-		uint32_t len = PST_MIN(size - done, (uint32_t)(page->to - page->from));
-
-		memcpy(area + done, page->bytes + page->from, len);
-		page->from = (uint16_t)(page->from + len);
-		done += len;
-		if (page->from == page->to)
-			page_drop(self);
-	}
-	return done;
-}
-
 bool pst_lwip_conn_takes(struct tcp_pcb *pcb, uint32_t len)
 {
 	const struct pst_lwip_conn *self = tcp_ext_arg_get(pcb, PST_LWIP_ARG);
-	uint32_t count;
 
-	if (!self || !self->accepted)
-		return true;
 	if (pcb->ooseq)
 		len += TCP_OOSEQ_MAX_PBUFS * TCP_MSS;
-	count = len / (uint32_t)sizeof(self->last->bytes) + 1;
-	return self->page_count + count <= RIGHT || surplus(self->interface->lwip) >= count;
-}
-
-static bool is_surplus_short(const struct pst_lwip *lwip)
-{
-	return surplus(lwip) < lwip->accept_pages.count_max / (SURPLUS_PART + 1) / 2;
+	return !self || pst_lwip_unread_fits(&self->unread, len);
 }
 
 /* The peer may send so much more, and at first some more than that. */
@@ -232,7 +76,7 @@ static void open_window(struct pst_lwip_conn *self, uint32_t len)
 {
 	uint32_t more = PST_MIN(len, self->withheld);
 
-	if (self->accepted && is_surplus_short(self->interface->lwip)) {
+	if (pst_lwip_unread_is_tight(&self->unread)) {
 		uint32_t whole = self->pcb ? TCP_WND_MAX(self->pcb) - self->withheld : 0;
 		uint32_t less = PST_MIN(len, whole > PST_LWIP_FIRST_WINDOW ? whole - PST_LWIP_FIRST_WINDOW : 0);
 
@@ -263,7 +107,7 @@ static uint32_t ready_of(const struct pst_net_conn *conn)
 
 	if (conn->flags & CONNECTING && !self->connected)
 		return 0;
-	if (!(conn->flags & END_READ) && (self->first || self->finished || self->error))
+	if (!(conn->flags & END_READ) && (self->unread.first || self->finished || self->error))
 		ready |= PST_NET_READ;
 	if (self->error ? !(conn->flags & BREAK_WRITTEN) : has_room(self))
 		ready |= PST_NET_WRITE;
@@ -306,7 +150,7 @@ static err_t on_recv(void *arg, struct tcp_pcb *pcb, struct pbuf *packet, err_t 
 	(void)pcb, (void)error;
 	if (!packet) {
 		self->finished = true;
-	} else if (pages_put(self, packet)) {
+	} else if (pst_lwip_unread_put(&self->unread, packet)) {
 		pbuf_free(packet);
 	} else {
 		/* lwIP keeps it, and offers it again; until then the window is shut. */
@@ -400,8 +244,7 @@ static void leave_pcb(struct pst_lwip_conn *self)
 
 static void conn_free(struct pst_lwip_conn *self)
 {
-	while (self->first)
-		page_drop(self);
+	pst_lwip_unread_drop(&self->unread);
 	pst_pool_put(&self->interface->lwip->conn_pool, self);
 }
 
@@ -434,8 +277,10 @@ static struct pst_lwip_conn *conn_new(struct pst_lwip_interface *interface)
 {
 	struct pst_lwip_conn *self = pst_pool_get_zeroed(&interface->lwip->conn_pool);
 
-	if (self)
+	if (self) {
 		self->interface = interface;
+		self->unread.lwip = interface->lwip;
+	}
 	return self;
 }
 
@@ -494,7 +339,7 @@ static int64_t lwip_read(struct pst_net_conn *conn, void *area, uint32_t size)
 
 	if (conn->flags & CONNECTING || size == 0)
 		return 0;
-	len = pages_take(self, area, size);
+	len = pst_lwip_unread_take(&self->unread, area, size);
 	if (len) {
 		open_window(self, len);
 		pst_lwip_settle(self->interface->lwip);
@@ -644,7 +489,7 @@ static err_t on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
 	client = conn_new(self->interface);
 	if (!client)
 		return ERR_MEM;
-	client->accepted = true;
+	client->unread.of_client = true;
 	pcb->mss = PST_MAX(pcb->mss, SEGMENT_MIN);
 	client->connected = true;
 	client->established = true;
@@ -768,44 +613,22 @@ static void lwip_unlisten(struct pst_net *net, struct pst_net_listener *listener
 
 /* --- pools ---------------------------------------------------------------------------------- */
 
-/* So that every first window can be filled. */
-static uint32_t rights_of(const struct pst_lwip_limits *limits)
-{
-	return limits->accept_bytes_max / PST_LWIP_FIRST_WINDOW * RIGHT;
-}
-
-static uint32_t accept_pages_of(const struct pst_lwip_limits *limits)
-{
-	return rights_of(limits) + rights_of(limits) / SURPLUS_PART + RIGHT;
-}
-
-static uint32_t connect_pages_of(const struct pst_lwip_limits *limits)
-{
-	return limits->connect_bytes_max / PAGE_BYTES + 2;
-}
-
 void pst_lwip_pools_init(struct pst_lwip *lwip)
 {
 	pst_pool_init(&lwip->conn_pool, "lwip connections", lwip->mem,
 		sizeof(struct pst_lwip_conn), MEMP_NUM_TCP_PCB, 8);
-	pst_pool_init(&lwip->accept_pages, "lwip pages of clients", lwip->mem, sizeof(struct page),
-		accept_pages_of(&lwip->limits), 8);
-	pst_pool_init(&lwip->connect_pages, "lwip pages of servers", lwip->mem, sizeof(struct page),
-		connect_pages_of(&lwip->limits), 4);
-	lwip->claimed_count = (int32_t)rights_of(&lwip->limits);
+	pst_lwip_unread_init(lwip);
 }
 
 void pst_lwip_pools_fini(struct pst_lwip *lwip)
 {
 	pst_pool_fini(&lwip->conn_pool);
-	pst_pool_fini(&lwip->accept_pages);
-	pst_pool_fini(&lwip->connect_pages);
+	pst_lwip_unread_fini(lwip);
 }
 
 uint64_t pst_lwip_pools_bound(const struct pst_lwip_limits *limits)
 {
-	return (uint64_t)MEMP_NUM_TCP_PCB * sizeof(struct pst_lwip_conn) +
-		((uint64_t)accept_pages_of(limits) + connect_pages_of(limits)) * sizeof(struct page);
+	return (uint64_t)MEMP_NUM_TCP_PCB * sizeof(struct pst_lwip_conn) + pst_lwip_unread_bound(limits);
 }
 
 const struct pst_net_ops pst_lwip_net_ops = {
