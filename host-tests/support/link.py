@@ -82,6 +82,15 @@ def is_in_namespace():
     return os.environ.get('POSTERN_NAMESPACE') == 'yes'
 
 
+def run_outside(argv, **options):
+    """subprocess.run where the network is that we came from: a download finds nobody in a namespace of ours."""
+    outside = os.environ.get('POSTERN_OUTSIDE')
+    if outside:
+        argv = ['nsenter', '--net=/proc/self/fd/' + outside, *argv]
+        options['pass_fds'] = (int(outside),)
+    return subprocess.run(argv, check=False, **options)
+
+
 def run_in_namespace(argv):
     """What the command says, in a namespace that is fit for a Link."""
     done = subprocess.run(['unshare', '--net', *argv], env=dict(os.environ, POSTERN_NAMESPACE='yes'), check=False,
@@ -92,7 +101,9 @@ def run_in_namespace(argv):
 def enter_namespace():
     """Go on in a network namespace of our own; comes back as a new process image."""
     if not is_in_namespace():
-        os.environ['POSTERN_NAMESPACE'] = 'yes'
+        outside = os.open('/proc/self/ns/net', os.O_RDONLY)
+        os.set_inheritable(outside, True)
+        os.environ.update(POSTERN_NAMESPACE='yes', POSTERN_OUTSIDE=str(outside))
         os.execvp('unshare', ['unshare', '--net', sys.executable, *sys.argv])
     prepare()
 

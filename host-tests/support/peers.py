@@ -18,6 +18,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from support.link import run_outside  # noqa: E402
+
 # a peer's name -> the packages it is made of
 PACKAGES = {
     'postfix': 'postfix', 'haproxy': 'haproxy', 'swaks': 'swaks', 'curl': 'curl',
@@ -97,9 +100,9 @@ class Apt:
 
     def run(self, *arguments):
         environment = dict(os.environ, LC_ALL='C.UTF-8', DEBIAN_FRONTEND='noninteractive')
-        return subprocess.run(['apt-get', '-q', '-y', *self.options, *arguments],
-                              capture_output=True, text=True, env=environment,
-                              stdin=subprocess.DEVNULL)
+        return run_outside(['apt-get', '-q', '-y', *self.options, *arguments],
+                           capture_output=True, text=True, env=environment,
+                           stdin=subprocess.DEVNULL)
 
     def download(self, packages):
         """The archive's file name of every .deb that they need and the machine lacks."""
@@ -173,10 +176,10 @@ class Peers:
                 if not (shutil.which('npm') and shutil.which('node')):
                     raise Unavailable('%s: npm is not on this machine' % package)
                 os.makedirs(directory, exist_ok=True)
-                done = subprocess.run(['npm', 'install', '--no-audit', '--no-fund', '--prefix',
-                                       directory, '%s@%s' % (package, NPM[package])],
-                                      capture_output=True, text=True, cwd=directory,
-                                      stdin=subprocess.DEVNULL)
+                done = run_outside(['npm', 'install', '--no-audit', '--no-fund', '--prefix',
+                                    directory, '%s@%s' % (package, NPM[package])],
+                                   capture_output=True, text=True, cwd=directory,
+                                   stdin=subprocess.DEVNULL)
                 if done.returncode:
                     raise Unavailable('npm cannot get %s: %s' % (package, done.stderr[-300:]))
         return dict(os.environ, NODE_PATH=target)
