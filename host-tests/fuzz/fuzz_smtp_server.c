@@ -1,7 +1,8 @@
 /* fuzz_smtp_server.c - a client's bytes through the server core
  *
- * The input is what the client sends. It goes through three times: whole, byte by byte and at random
- * cuts; what comes out must be the same. The owner's answers follow from the input, mostly yes.
+ * The input is what the client sends; behind a first '@' it sends it to a listener for users. It goes
+ * through three times: whole, byte by byte and at random cuts; what comes out must be the same. The
+ * owner's answers follow from the input, mostly yes.
  */
 #include "base/utf8.h"
 #include "fuzz/fuzz.h"
@@ -36,6 +37,12 @@ static bool inside(struct pst_span part, struct pst_span whole)
 	       (part.at >= whole.at && part.at + part.len <= whole.at + whole.len);
 }
 
+static void check_printable(struct pst_span text)
+{
+	for (uint32_t i = 0; i < text.len; i++)
+		FUZZ_CHECK(pst_is_print(text.at[i]));
+}
+
 static void check_reply(const struct pst_smtp_event *event)
 {
 	const struct pst_smtp_reply *reply = &event->reply;
@@ -43,8 +50,7 @@ static void check_reply(const struct pst_smtp_event *event)
 	FUZZ_CHECK(reply->code >= 200 && reply->code <= 599);
 	FUZZ_CHECK(reply->enhanced.class == reply->code / 100);
 	FUZZ_CHECK(reply->text.len > 0 && reply->text.len < 100);
-	for (uint32_t i = 0; i < reply->text.len; i++)
-		FUZZ_CHECK(pst_is_print(reply->text.at[i]));
+	check_printable(reply->text);
 	FUZZ_CHECK(event->error == (reply->code >= 500));
 }
 
@@ -89,6 +95,8 @@ static uint16_t answer(struct run *run, enum pst_smtp_event_kind kind)
 		return 550;
 	if (choice == 1)
 		return 451;
+	if (kind == PST_SMTP_EV_AUTH)
+		return choice < 5 ? 334 : 235;
 	return kind == PST_SMTP_EV_DATA ? 354 : 250;
 }
 
@@ -126,10 +134,18 @@ static void handle(struct run *run, const struct pst_smtp_event *event, struct p
 		if (event->esmtp)
 			core->offered = PST_SMTP_CAP_SIZE | PST_SMTP_CAP_8BITMIME |
 					PST_SMTP_CAP_DSN | PST_SMTP_CAP_SMTPUTF8 |
-					PST_SMTP_CAP_CHUNKING;
+					PST_SMTP_CAP_CHUNKING |
+					(core->submission ? PST_SMTP_CAP_AUTH : 0);
+		break;
+	case PST_SMTP_EV_AUTH:
+		FUZZ_CHECK(core->submission && !core->authenticated && !run->in_body);
+		FUZZ_CHECK(inside(event->line, in) && event->line.len < PST_SMTP_AUTH_LINE_MAX);
+		check_printable(event->line);
+		note_span(run, event->line);
 		break;
 	case PST_SMTP_EV_MAIL:
 	case PST_SMTP_EV_RCPT:
+		FUZZ_CHECK(core->authenticated == core->submission);
 		check_path(run, event, in);
 		FUZZ_CHECK(inside(event->mail.dsn.ret, in) && inside(event->mail.dsn.envid, in));
 		FUZZ_CHECK(inside(event->dsn.notify, in) && inside(event->dsn.orcpt, in));
@@ -176,6 +192,8 @@ static void replay(struct run *run, const uint8_t *data, uint32_t len, uint32_t 
 	run->answers = fuzz_hash(FUZZ_HASH_BEGIN, data, len);
 	pst_smtp_server_init(&run->core);
 	run->core.size_bytes_max = 100000;
+	run->core.submission = len > 0 && data[0] == '@';
+	consumed = arrived = run->core.submission;
 	pst_smtp_server_greeted(&run->core);
 	while (arrived < len) {
 		struct pst_smtp_event event;
@@ -209,7 +227,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct run whole, cut;
 	uint64_t seed = fuzz_hash(FUZZ_HASH_BEGIN, data, size);
 
-	if (size > 8192)
+	if (size > 16384)
 		return 0;
 	replay(&whole, data, (uint32_t)size, 0, 0);
 	if (size <= 256) {
