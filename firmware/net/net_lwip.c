@@ -60,7 +60,7 @@ static struct pst_lwip_conn *conn_of(const struct pst_net_conn *conn)
 	return conn->impl;
 }
 
-/* --- unread bytes --------------------------------------------------------------------------- */
+/* --- the window ----------------------------------------------------------------------------- */
 
 bool pst_lwip_conn_takes(struct tcp_pcb *pcb, uint32_t len)
 {
